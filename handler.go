@@ -1,0 +1,72 @@
+package sipua
+
+import (
+	"context"
+	"time"
+
+	"github.com/gosipua/sipua/registrar"
+	"github.com/gosipua/sipua/session"
+	"github.com/gosipua/sipua/sip"
+)
+
+// Handler has what a UA tells its application. Calls come each on a goroutine
+// of their own; everything else runs one at a time, in the order things
+// happened, and may call any method of the UA. A nil func means the RFC's
+// default answer, named with it. A func that panics is logged with its stack,
+// and the UA goes on.
+type Handler struct {
+	// Call gets every incoming call, each on a goroutine of its own, which may
+	// live as long as the call. Default nil: 480 (RFC 3261 §21.4.18).
+	Call func(*session.Incoming)
+
+	// Session has the events of calls that bring no Handler of their own. Default
+	// none.
+	Session session.Handler
+
+	// Message gets each MESSAGE outside calls and returns the final status that
+	// answers it; ctx ends when no answer can be sent any more. Default nil: 405
+	// (RFC 3428 §7).
+	Message func(ctx context.Context, req *sip.Request) sip.StatusCode
+
+	// Options is told of each OPTIONS outside calls and returns the final status
+	// that answers it. Default nil: 200 (RFC 3261 §11.2).
+	Options func(ctx context.Context, req *sip.Request) sip.StatusCode
+
+	// Connection tells each change of the connection to the servers. Default
+	// none.
+	Connection func(ConnectionEvent)
+
+	// Registration tells each change of the registration, the failures with
+	// their reason. Default none.
+	Registration func(registrar.Event)
+}
+
+// ConnectionState is where the connection to the servers stands.
+type ConnectionState uint8
+
+// The states of the connection.
+const (
+	Connecting    ConnectionState = iota // an attempt begins
+	Connected                            // the WebSocket is up
+	Disconnected                         // the WebSocket is gone
+	ConnectFailed                        // an attempt failed; the next one follows after RetryIn
+)
+
+var connectionStateNames = [...]string{"connecting", "connected", "disconnected", "connect failed"}
+
+// String returns the state in words.
+func (s ConnectionState) String() string {
+	if int(s) < len(connectionStateNames) {
+		return connectionStateNames[s]
+	}
+	return "unknown"
+}
+
+// ConnectionEvent is one change of the connection.
+type ConnectionEvent struct {
+	State   ConnectionState
+	Server  WSServer
+	Attempt int           // Connecting: counts from 1 since the last connection that held
+	RetryIn time.Duration // ConnectFailed: until the next attempt
+	Err     error         // Disconnected, ConnectFailed: why
+}

@@ -1,0 +1,189 @@
+//go:build interop
+
+package interop_test
+
+import (
+	"time"
+)
+
+// pageCall is a call of a page. Its methods fail the test that the page was made for.
+type pageCall struct {
+	From string // address of the caller, of an incoming call
+
+	p  *page
+	id int
+}
+
+// callOptions change an outgoing call.
+type callOptions struct {
+	Headers []string // extra header fields, "Name: value"
+	Video   bool     // offer video too
+}
+
+// call starts a call; it does not wait for anything.
+func (p *page) call(target string, opts callOptions) *pageCall {
+	p.t.Helper()
+	c := &pageCall{p: p}
+	p.do("call", map[string]any{
+		"target": target, "headers": opts.Headers, "video": opts.Video,
+	}, &c.id)
+	return c
+}
+
+// waitCall waits for the next incoming call. It rings until it is answered or rejected.
+func (p *page) waitCall() *pageCall {
+	p.t.Helper()
+	limit := time.After(stepLimit)
+	for {
+		c, changed := p.takeCall()
+		if c != nil {
+			return c
+		}
+		select {
+		case <-changed:
+		case <-limit:
+			p.t.Fatalf("page of %s: no incoming call within %v", p.User, stepLimit)
+		}
+	}
+}
+
+func (p *page) takeCall() (*pageCall, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.events {
+		if e := &p.events[i]; e.Name == "newRTCSession" && !e.taken {
+			e.taken = true
+			return &pageCall{From: e.From, p: p, id: e.Call}, nil
+		}
+	}
+	return nil, p.changed
+}
+
+// waitEvent waits for the next event of this call with that name, and fails at once if the call ends instead.
+func (c *pageCall) waitEvent(name string) event {
+	c.p.t.Helper()
+	return c.p.wait(c.id, name)
+}
+
+func (c *pageCall) do(cmd string, more map[string]any) {
+	c.p.t.Helper()
+	args := map[string]any{"call": c.id}
+	for k, v := range more {
+		args[k] = v
+	}
+	c.p.do(cmd, args, nil)
+}
+
+func (c *pageCall) answer()         { c.p.t.Helper(); c.do("answer", nil) }
+func (c *pageCall) reject(code int) { c.p.t.Helper(); c.do("reject", map[string]any{"status": code}) }
+
+// hangup ends the call, or cancels it when it is not answered yet.
+func (c *pageCall) hangup() { c.p.t.Helper(); c.do("hangup", nil) }
+
+// hold and unhold are done with the events hold and unhold before the other side has answered.
+func (c *pageCall) hold()   { c.p.t.Helper(); c.do("hold", nil) }
+func (c *pageCall) unhold() { c.p.t.Helper(); c.do("unhold", nil) }
+
+// holdByUpdate and unholdByUpdate use UPDATE (RFC 3311) where the others use a re-INVITE.
+func (c *pageCall) holdByUpdate()   { c.p.t.Helper(); c.do("hold", map[string]any{"update": true}) }
+func (c *pageCall) unholdByUpdate() { c.p.t.Helper(); c.do("unhold", map[string]any{"update": true}) }
+
+// renegotiate sends a re-INVITE that changes nothing.
+func (c *pageCall) renegotiate() { c.p.t.Helper(); c.do("renegotiate", nil) }
+
+func (c *pageCall) mute()   { c.p.t.Helper(); c.do("mute", nil) }
+func (c *pageCall) unmute() { c.p.t.Helper(); c.do("unmute", nil) }
+
+// dtmfInfo sends digits by INFO; dtmfRTP sends them as telephone-events (RFC 4733).
+func (c *pageCall) dtmfInfo(digits string) {
+	c.p.t.Helper()
+	c.do("dtmf", map[string]any{"tones": digits})
+}
+func (c *pageCall) dtmfRTP(digits string) {
+	c.p.t.Helper()
+	c.do("dtmf", map[string]any{"tones": digits, "rtp": true})
+}
+
+// refer asks the other side to call target instead; events refer:accepted and refer:failed tell what became of it.
+func (c *pageCall) refer(target string) {
+	c.p.t.Helper()
+	c.do("refer", map[string]any{"target": target})
+}
+
+// audioStats is what Chromium has counted of a call's audio since it began.
+type audioStats struct {
+	InPackets     int     `json:"inPackets"`
+	InBytes       int     `json:"inBytes"`
+	InEnergy      float64 `json:"inEnergy"` // of what was decoded: rises with sound, not with silence
+	InCodec       string  `json:"inCodec"`  // audio/opus …
+	OutPackets    int     `json:"outPackets"`
+	OutBytes      int     `json:"outBytes"`
+	OutCodec      string  `json:"outCodec"`
+	DTLS          string  `json:"dtls"`          // state
+	Local         string  `json:"local"`         // type of the selected candidate: host, srflx, prflx, relay
+	Remote        string  `json:"remote"`        // likewise
+	RelayProtocol string  `json:"relayProtocol"` // udp, tcp or tls, where Local is relay
+}
+
+func (c *pageCall) stats() audioStats {
+	c.p.t.Helper()
+	var s audioStats
+	c.p.do("stats", map[string]any{"call": c.id}, &s)
+	return s
+}
+
+const (
+	audible = 1e-6                    // energy of a window that is more than comfort noise
+	window  = 1500 * time.Millisecond // longer than the pause between two beeps of Chromium's fake microphone
+)
+
+// waitAudio waits until, from now on, packets more have come in and gone out and sound was heard.
+func (c *pageCall) waitAudio(packets int) audioStats {
+	c.p.t.Helper()
+	return c.waitStats("audio both ways", func(first, _, now audioStats) bool {
+		return now.InPackets-first.InPackets >= packets && now.OutPackets-first.OutPackets >= packets &&
+			now.InEnergy-first.InEnergy > audible
+	})
+}
+
+// waitNothing waits until no packet comes in any more.
+func (c *pageCall) waitNothing() {
+	c.p.t.Helper()
+	c.waitWindow("no packets", func(before, now audioStats) bool { return now.InPackets == before.InPackets })
+}
+
+// waitQuiet waits until what comes in, if anything, is silence.
+func (c *pageCall) waitQuiet() {
+	c.p.t.Helper()
+	c.waitWindow("silence", func(before, now audioStats) bool { return now.InEnergy-before.InEnergy < audible })
+}
+
+// waitStats polls until cond holds between the first reading, the one before and the present one.
+func (c *pageCall) waitStats(what string, cond func(first, before, now audioStats) bool) audioStats {
+	c.p.t.Helper()
+	first := c.stats()
+	now := first
+	eventually(c.p.t, what+" at "+c.p.User, func() bool {
+		before := now
+		now = c.stats()
+		return cond(first, before, now)
+	})
+	return now
+}
+
+// waitWindow waits until cond holds between the two ends of a window.
+func (c *pageCall) waitWindow(what string, cond func(before, now audioStats) bool) {
+	c.p.t.Helper()
+	deadline := time.Now().Add(stepLimit)
+	for {
+		before := c.stats()
+		time.Sleep(window)
+		now := c.stats()
+		if cond(before, now) {
+			return
+		}
+		if time.Now().After(deadline) {
+			c.p.t.Fatalf("page of %s: not within %v: %s; last %+v, then %+v", c.p.User, stepLimit, what, before, now)
+		}
+	}
+}

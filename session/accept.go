@@ -1,0 +1,78 @@
+package session
+
+import (
+	"time"
+
+	"github.com/gosipua/sipua/sip"
+	"github.com/gosipua/sipua/sip/core"
+)
+
+// acceptance is a 2xx to an INVITE that waits for its ACK. The core of the
+// callee repeats it itself, T1 apart and doubling to T2, for 64*T1, over a
+// reliable transport too (RFC 3261 §13.3.1.4).
+type acceptance struct {
+	in       *core.Incoming
+	seq      uint32
+	interval time.Duration
+	repeat   *timer
+	giveUp   *timer
+}
+
+// respondOffer answers an INVITE with 200 and the description, and waits for
+// the ACK.
+func (s *Session) respondOffer(in *core.Incoming, d Description, headers []sip.Field) { // [locked]
+	in.Respond(s.ok(in, d, headers))
+	a := &acceptance{in: in, seq: in.Request().CSeq().Seq, interval: t1}
+	a.giveUp = s.after(64*t1, func() { s.noACK(a) })
+	a.schedule(s)
+	s.accept = a
+}
+
+// ok is a 200 with a description and the application's fields.
+func (s *Session) ok(in *core.Incoming, d Description, headers []sip.Field) *sip.Response { // [locked]
+	res := in.NewResponse(sip.StatusOK, "")
+	for _, f := range headers {
+		s.logError("header of 200", res.AddHeader(f.Name, f.Value))
+	}
+	if len(d.Body) > 0 {
+		s.logError("body of 200", res.SetBody(d.ContentType, d.Body))
+	}
+	return res
+}
+
+func (a *acceptance) schedule(s *Session) { // [locked]
+	a.repeat = s.after(a.interval, func() {
+		a.in.RepeatFinal()
+		a.interval = min(2*a.interval, t2)
+		a.schedule(s)
+	})
+}
+
+func (a *acceptance) stop() { // [locked]
+	a.repeat.stop()
+	a.giveUp.stop()
+}
+
+// noACK ends a call whose 2xx was never acknowledged.
+func (s *Session) noACK(a *acceptance) { // [locked]
+	a.stop()
+	s.accept = nil
+	s.byebye = sip.Field{Name: "Reason", Value: `SIP;cause=408;text="ACK missing"`}
+	s.step(inNoACK, event{end: &EndError{Kind: EndNoACK, Err: &sip.TimeoutError{Timer: "H", Method: sip.ACK}}})
+}
+
+// receiveACK takes the ACK to a 2xx of ours, and the answer it may carry.
+func (s *Session) receiveACK(req *sip.Request) { // [locked]
+	a := s.accept
+	if a == nil || a.seq != req.CSeq().Seq {
+		return
+	}
+	a.stop()
+	s.accept = nil
+	s.step(inACK, event{})
+	if s.oa.state == oaOffered {
+		d, _ := descriptionOf(req)
+		s.answerCame(d)
+	}
+	s.next()
+}

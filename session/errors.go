@@ -1,0 +1,142 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gosipua/sipua/sip"
+)
+
+// ErrState is returned by a call method that makes no sense in the call's
+// present state, such as Answer after Reject or Hold before the answer.
+var ErrState = errors.New("session: not possible in this state of the call")
+
+// EndKind says how a call came to its end.
+type EndKind uint8
+
+// The ways a call ends.
+const (
+	EndBye           EndKind = iota // hung up with BYE after it was up
+	EndCanceled                     // given up by the caller before the answer
+	EndRejected                     // refused with a final response
+	EndNoAnswer                     // nobody answered in time
+	EndExpired                      // the INVITE's Expires passed (RFC 3261 §13.3.1)
+	EndNoACK                        // the caller never acknowledged the answer (RFC 3261 §13.3.1.4)
+	EndTimeout                      // no response to the INVITE (Timer B)
+	EndMediaFailed                  // no usable media description, or the media path was lost for good
+	EndDialogError                  // the peer knows the call no more (408 or 481)
+	EndTransportLost                // the connection went and the call with it
+	EndClosed                       // the UA was closed
+)
+
+var endKindNames = [...]string{"bye", "canceled", "rejected", "no answer", "expired", "no ACK", "timeout", "media failed", "dialog error", "transport lost", "closed"}
+
+// String returns the kind in words.
+func (k EndKind) String() string {
+	if int(k) < len(endKindNames) {
+		return endKindNames[k]
+	}
+	return "unknown"
+}
+
+// EndError says who ended a call, how and why. It is context.Cause of the
+// call's Context, and what Call and WaitAnswered return for a call that never
+// came up.
+type EndError struct {
+	// Remote reports that the far end, or a server on the way, ended the call.
+	Remote bool
+	// Kind says how.
+	Kind EndKind
+	// Reason has the Reason header fields of the BYE, CANCEL or response (RFC 3326).
+	Reason []string
+	// Err is what was behind it: a *sip.ResponseError for a refused call, the
+	// media's error, net.ErrClosed. Nil for a plain hang-up.
+	Err error
+}
+
+// Error describes the end in one line.
+func (e *EndError) Error() string {
+	who := "locally"
+	if e.Remote {
+		who = "by the far end"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "session: call ended %s: %s", who, e.Kind)
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %v", e.Err)
+	}
+	return b.String()
+}
+
+// Unwrap returns Err.
+func (e *EndError) Unwrap() error { return e.Err }
+
+// Cause returns the name that JsSIP has for this end, such as "Busy",
+// "Canceled" or "Terminated".
+func (e *EndError) Cause() string {
+	switch e.Kind {
+	case EndBye:
+		return "Terminated"
+	case EndCanceled:
+		return "Canceled"
+	case EndNoAnswer:
+		return "No Answer"
+	case EndExpired:
+		return "Expires"
+	case EndNoACK:
+		return "No ACK"
+	case EndTimeout:
+		return "Request Timeout"
+	case EndMediaFailed:
+		return e.mediaCause()
+	case EndDialogError:
+		return "Dialog Error"
+	case EndTransportLost, EndClosed:
+		return "Connection Error"
+	}
+	if !e.Remote {
+		return "Rejected"
+	}
+	return statusCause(sip.StatusOf(e.Err))
+}
+
+func (e *EndError) mediaCause() string {
+	switch {
+	case errors.Is(e.Err, errNoAnswerSDP):
+		return "Missing SDP"
+	case errors.Is(e.Err, ErrUnacceptable):
+		return "Bad Media Description"
+	case errors.Is(e.Err, errMediaPath):
+		return "RTP Timeout"
+	}
+	return "WebRTC Error"
+}
+
+func statusCause(code sip.StatusCode) string {
+	switch code {
+	case 486, 600:
+		return "Busy"
+	case 403, 603:
+		return "Rejected"
+	case 300, 301, 302, 305, 380:
+		return "Redirected"
+	case 404, 604:
+		return "Not Found"
+	case 480, 410, 408, 430:
+		return "Unavailable"
+	case 484, 424:
+		return "Address Incomplete"
+	case 488, 606:
+		return "Incompatible SDP"
+	case 401, 407:
+		return "Authentication Error"
+	}
+	return "SIP Failure Code"
+}
+
+// errNoAnswerSDP: the response or ACK that had to carry an answer carries none.
+var errNoAnswerSDP = errors.New("session: answer missing")
+
+// errMediaPath: ICE or DTLS failed for good.
+var errMediaPath = errors.New("session: media path lost")

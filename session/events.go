@@ -1,0 +1,109 @@
+package session
+
+import (
+	"time"
+
+	"github.com/gosipua/sipua/sip"
+)
+
+// Handler has what a call tells the application. The funcs of one call run
+// one at a time, in the order things happened, on a goroutine of the call's
+// own; they may call any method, and one that blocks holds up only its own
+// call. A nil func means that the application does not care, or the default
+// named with it. A func that panics is logged and ends its call.
+type Handler struct {
+	// State tells each new state of the call. The last one is always
+	// Terminated, once; s.Context() has ended by then and its cause says why.
+	State func(s *Session, st State)
+
+	// Progress gets each provisional response to an outgoing call but 100
+	// (RFC 3261 §13.2.2.1), those of every fork.
+	Progress func(s *Session, res *sip.Response)
+
+	// Media tells that the media path is up: ICE and DTLS are done.
+	Media func(s *Session)
+
+	// Hold tells who keeps the call on hold, whenever that changes.
+	Hold func(s *Session, h HoldState)
+
+	// Mute tells what of our own sending is muted, whenever that changes.
+	Mute func(s *Session, m MuteSet)
+
+	// DTMF gets each digit of the far end, by RTP (RFC 4733) or by INFO.
+	DTMF func(s *Session, d DTMF)
+
+	// Info gets an INFO request that carries no digit and returns the status
+	// that answers it (RFC 6086 §4.2.2). Nil means 415.
+	Info func(s *Session, req *sip.Request) sip.StatusCode
+
+	// Message gets a MESSAGE inside the call and returns the status that
+	// answers it (RFC 3428 §7). Nil means 405.
+	Message func(s *Session, req *sip.Request) sip.StatusCode
+
+	// Refer tells how a transfer that Refer asked for goes on (RFC 3515 §2.4.5).
+	Refer func(s *Session, p ReferProgress)
+}
+
+// HoldState says who keeps a call on hold.
+type HoldState struct {
+	Local  bool // we do
+	Remote bool // the far end does
+}
+
+// DTMF is one digit.
+type DTMF struct {
+	Digit    rune          // 0-9, A-D, * or #
+	Duration time.Duration // how long it was pressed
+	INFO     bool          // came in an INFO request, not in RTP
+}
+
+// setHandler says whose events these are from now on.
+func (s *Session) setHandler(h *Handler) { // [locked]
+	if h != nil {
+		s.handler = *h
+	} else {
+		s.handler = s.m.o.Handler
+	}
+}
+
+func (s *Session) emitState(st State) { // [locked]
+	if h := s.handler.State; h != nil {
+		s.events.Push(func() { h(s, st) })
+	}
+}
+
+func (s *Session) emitProgress(res *sip.Response) { // [locked]
+	if h := s.handler.Progress; h != nil {
+		s.events.Push(func() { h(s, res) })
+	}
+}
+
+func (s *Session) emitConnected() { // [locked]
+	if h := s.handler.Media; h != nil {
+		s.events.Push(func() { h(s) })
+	}
+}
+
+func (s *Session) emitDTMF(d DTMF) { // [locked]
+	if h := s.handler.DTMF; h != nil {
+		s.events.Push(func() { h(s, d) })
+	}
+}
+
+func (s *Session) emitRefer(p ReferProgress) { // [locked]
+	if h := s.handler.Refer; h != nil {
+		s.events.Push(func() { h(s, p) })
+	}
+}
+
+// noteHold takes over what an exchange came to.
+func (s *Session) noteHold(st MediaState) { // [locked]
+	if st == s.holding {
+		return
+	}
+	s.holding = st
+	if h := s.handler.Hold; h != nil {
+		hs := HoldState{Local: st.LocalHold, Remote: st.RemoteHold}
+		s.events.Push(func() { h(s, hs) })
+	}
+}

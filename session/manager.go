@@ -1,0 +1,193 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/gosipua/sipua/sip"
+	"github.com/gosipua/sipua/sip/core"
+)
+
+// Defaults of Options.
+const (
+	DefaultNoAnswerTimeout = 60 * time.Second
+	DefaultRingTimeout     = 180 * time.Second
+	DefaultMaxCalls        = 1024
+)
+
+// Timers of RFC 3261 §17 that the core of a callee runs itself (§13.3.1.4).
+const (
+	t1           = 500 * time.Millisecond
+	t2           = 4 * time.Second
+	ringInterval = time.Minute // a provisional response every minute keeps proxies waiting (§13.3.1.1)
+)
+
+// Options configure a Manager.
+type Options struct {
+	// Core is the UA core that the calls run on.
+	Core *core.Core
+	// Identity is our own address of record.
+	Identity sip.URI
+	// Domain completes targets that name none; URI without a user.
+	Domain sip.URI
+	// KeepTel leaves tel: targets as they are.
+	KeepTel bool
+	// Media makes the media of calls that bring no factory of their own.
+	Media MediaFactory
+	// MediaDefaults, if set, completes the factory that a call brings itself.
+	MediaDefaults func(MediaFactory) MediaFactory
+	// Call gets every incoming call, each on a goroutine of its own. Nil
+	// answers 480.
+	Call func(*Incoming)
+	// Handler gets the events of calls that bring no Handler of their own.
+	Handler Handler
+	// NoAnswerTimeout ends an incoming call that nobody decided on, with 480.
+	// Zero means DefaultNoAnswerTimeout.
+	NoAnswerTimeout time.Duration
+	// RingTimeout gives up an outgoing call that nobody answers. Zero means
+	// DefaultRingTimeout.
+	RingTimeout time.Duration
+	// MaxCalls bounds the calls at a time; beyond it an incoming one gets 486
+	// with Retry-After and an outgoing one ErrTooManyCalls. Zero means
+	// DefaultMaxCalls.
+	MaxCalls int
+	// Logger gets what goes wrong without anybody to return it to. Nil
+	// discards.
+	Logger *slog.Logger
+}
+
+// ErrTooManyCalls is returned when Options.MaxCalls calls are up.
+var ErrTooManyCalls = errors.New("session: too many calls")
+
+// Manager has the calls of one UA: it makes the outgoing ones and takes the
+// incoming ones. A program uses it through sipua.UA.
+type Manager struct {
+	core *core.Core
+	o    Options
+	log  *slog.Logger
+
+	// guarded by the core's mutex
+	sessions map[*Session]struct{}
+	idle     []chan struct{} // closed when sessions is empty
+	closed   error           // no new calls
+}
+
+// NewManager returns a Manager and takes over the core's INVITE requests.
+func NewManager(o Options) *Manager {
+	if o.NoAnswerTimeout == 0 {
+		o.NoAnswerTimeout = DefaultNoAnswerTimeout
+	}
+	if o.RingTimeout == 0 {
+		o.RingTimeout = DefaultRingTimeout
+	}
+	if o.MaxCalls == 0 {
+		o.MaxCalls = DefaultMaxCalls
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	m := &Manager{core: o.Core, o: o, log: o.Logger, sessions: map[*Session]struct{}{}}
+	o.Core.Lock()
+	defer o.Core.Unlock()
+	o.Core.Handle(sip.INVITE, m.receiveInvite)
+	return m
+}
+
+// Sessions returns the calls that are not over yet, in no order.
+func (m *Manager) Sessions() []*Session {
+	m.core.Lock()
+	defer m.core.Unlock()
+	all := make([]*Session, 0, len(m.sessions))
+	for s := range m.sessions {
+		if !s.usage.state.Ended() {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// Busy reports whether any call is up or being set up.
+func (m *Manager) Busy() bool {
+	m.core.Lock()
+	defer m.core.Unlock()
+	return len(m.sessions) > 0
+}
+
+// HangupAll ends every call politely, each as its state asks: BYE, CANCEL or
+// 480. New ones are refused from now on.
+func (m *Manager) HangupAll() {
+	m.core.Lock()
+	defer m.core.Unlock()
+	if m.closed == nil {
+		m.closed = net.ErrClosed
+	}
+	for s := range m.sessions {
+		s.hangup(nil)
+	}
+}
+
+// Wait returns when no call is left on the wire, or with ctx's cause.
+func (m *Manager) Wait(ctx context.Context) error {
+	m.core.Lock()
+	if len(m.sessions) == 0 {
+		m.core.Unlock()
+		return nil
+	}
+	idle := make(chan struct{})
+	m.idle = append(m.idle, idle)
+	m.core.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Close drops every call at once and refuses new ones. The media end in the
+// background; the core waits for them.
+func (m *Manager) Close() {
+	m.core.Lock()
+	defer m.core.Unlock()
+	m.closed = net.ErrClosed
+	for s := range m.sessions {
+		s.step(inClose, event{end: &EndError{Kind: EndClosed, Err: net.ErrClosed}})
+	}
+}
+
+// factory is what makes the media of a call that brings own, or nil.
+func (m *Manager) factory(own MediaFactory) MediaFactory {
+	switch {
+	case own == nil:
+		return m.o.Media
+	case m.o.MediaDefaults != nil:
+		return m.o.MediaDefaults(own)
+	}
+	return own
+}
+
+// add takes s into the calls of m.
+func (m *Manager) add(s *Session) error { // [locked]
+	if m.closed != nil {
+		return m.closed
+	}
+	if len(m.sessions) >= m.o.MaxCalls {
+		return ErrTooManyCalls
+	}
+	m.sessions[s] = struct{}{}
+	return nil
+}
+
+func (m *Manager) remove(s *Session) { // [locked]
+	delete(m.sessions, s)
+	if len(m.sessions) > 0 {
+		return
+	}
+	for _, ch := range m.idle {
+		close(ch)
+	}
+	m.idle = nil
+}

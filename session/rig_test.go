@@ -1,0 +1,509 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gosipua/sipua/session"
+	"github.com/gosipua/sipua/sip"
+	"github.com/gosipua/sipua/sip/core"
+)
+
+// wire is a core.Flow whose far end is the test itself.
+type wire struct {
+	mu   sync.Mutex
+	sent []sip.Message // guarded by mu; not looked at yet
+	gone bool          // guarded by mu
+}
+
+func (w *wire) ID() uint64 { return 1 }
+
+func (w *wire) Send(b []byte) error {
+	m, err := sip.Parse(b)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil {
+		w.sent = append(w.sent, m)
+	}
+	if w.gone {
+		return net.ErrClosed
+	}
+	return err
+}
+
+// rig is a Manager on a real core whose server is the test. It runs inside a
+// synctest bubble.
+type rig struct {
+	t     *testing.T
+	core  *core.Core
+	calls *session.Manager
+	wire  *wire
+	media *studio
+
+	mu     sync.Mutex
+	events []string // guarded by mu
+	calls1 chan *session.Incoming
+}
+
+// bubble runs f with a rig, in fake time, and checks that nothing is left.
+func bubble(t *testing.T, f func(r *rig)) { bubbleWith(t, session.Options{}, f) }
+
+func bubbleWith(t *testing.T, o session.Options, f func(r *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{t: t, wire: &wire{}, media: &studio{}, calls1: make(chan *session.Incoming, 8)}
+		aor := sip.URI{Scheme: "sip", User: "alice", Host: "example.com"}
+		r.core = core.New(core.Options{
+			URI: aor, ViaHost: "ua.invalid", AcceptAnyUser: true,
+			Contact:   sip.URI{Scheme: "sip", User: "c", Host: "ua.invalid", Params: ";transport=ws"},
+			Allow:     []sip.Method{sip.INVITE, sip.ACK, sip.CANCEL, sip.BYE, sip.UPDATE, sip.OPTIONS, sip.INFO, sip.MESSAGE, sip.NOTIFY, sip.REFER},
+			UserAgent: "test",
+		})
+		o.Core, o.Identity, o.Domain = r.core, aor, sip.URI{Scheme: "sip", Host: "example.com"}
+		if o.Media == nil {
+			o.Media = r.media
+		}
+		if o.Call == nil {
+			o.Call = func(in *session.Incoming) { r.calls1 <- in }
+		}
+		r.calls = session.NewManager(o)
+		r.up()
+		f(r)
+		r.calls.Close()
+		r.core.Close(net.ErrClosed)
+		r.core.Wait()
+		synctest.Wait()
+		if n := r.media.open(); n != 0 {
+			t.Errorf("%d media are still open", n)
+		}
+	})
+}
+
+func (r *rig) up() {
+	r.wire.mu.Lock()
+	r.wire.gone = false
+	r.wire.mu.Unlock()
+	r.core.FlowUp(r.wire, core.FlowInfo{Server: "ws://example.com", Host: "example.com"})
+}
+
+func (r *rig) down() {
+	r.wire.mu.Lock()
+	r.wire.gone = true
+	r.wire.mu.Unlock()
+	r.core.FlowDown(r.wire, net.ErrClosed)
+}
+
+// next returns the next message that left, nil for none.
+func (r *rig) next() sip.Message {
+	synctest.Wait()
+	r.wire.mu.Lock()
+	defer r.wire.mu.Unlock()
+	if len(r.wire.sent) == 0 {
+		return nil
+	}
+	m := r.wire.sent[0]
+	r.wire.sent = r.wire.sent[1:]
+	return m
+}
+
+// request expects the next message to be a request of that method.
+func (r *rig) request(method sip.Method) *sip.Request {
+	r.t.Helper()
+	m := r.next()
+	req, ok := m.(*sip.Request)
+	if !ok || req.Method() != method {
+		r.t.Fatalf("want %s, got %s", method, show(m))
+	}
+	return req
+}
+
+// response expects the next message to be a response of that status to that
+// method.
+func (r *rig) response(code sip.StatusCode, method sip.Method) *sip.Response {
+	r.t.Helper()
+	m := r.next()
+	res, ok := m.(*sip.Response)
+	if ok && res.StatusCode() == sip.StatusTrying {
+		m = r.next()
+		res, ok = m.(*sip.Response)
+	}
+	if !ok || res.StatusCode() != code || res.CSeq().Method != method {
+		r.t.Fatalf("want %d to %s, got %s", code, method, show(m))
+	}
+	return res
+}
+
+// silence expects that nothing left.
+func (r *rig) silence() {
+	r.t.Helper()
+	if m := r.next(); m != nil {
+		r.t.Fatalf("want nothing, got %s", show(m))
+	}
+}
+
+func show(m sip.Message) string {
+	if m == nil {
+		return "nothing"
+	}
+	return string(m.AppendTo(nil))
+}
+
+// receive puts a message of the far end on the wire.
+func (r *rig) receive(m sip.Message) {
+	r.core.Receive(r.wire, m.AppendTo(nil))
+	synctest.Wait()
+}
+
+// answer answers a request of ours. tag goes into To, body is SDP.
+func (r *rig) answer(req *sip.Request, code sip.StatusCode, tag, body string, fields ...sip.Field) {
+	r.t.Helper()
+	res := sip.NewResponse(req, code, "")
+	if tag != "" && req.To().Tag() == "" {
+		r.must(res.SetTo(req.To().WithTag(tag)))
+	}
+	r.must(res.SetContact(sip.NameAddr{URI: sip.URI{Scheme: "sip", User: tag, Host: "peer.invalid"}}))
+	for _, f := range fields {
+		r.must(res.AddHeader(f.Name, f.Value))
+	}
+	if body != "" {
+		r.must(res.SetBody("application/sdp", []byte(body)))
+	}
+	r.receive(res)
+}
+
+func (r *rig) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// peer is a far end's view of a dialog: it makes its requests.
+type peer struct {
+	r             *rig
+	local, remote sip.NameAddr
+	callID        string
+	target        sip.URI
+	seq           uint32
+}
+
+// caller is a far end that will call us.
+func (r *rig) caller() *peer {
+	return &peer{
+		r:      r,
+		local:  sip.NameAddr{URI: sip.URI{Scheme: "sip", User: "bob", Host: "example.com"}}.WithTag("bobtag"),
+		remote: sip.NameAddr{URI: sip.URI{Scheme: "sip", User: "alice", Host: "example.com"}},
+		callID: sip.NewCallID(),
+		target: sip.URI{Scheme: "sip", User: "c", Host: "ua.invalid"},
+	}
+}
+
+// called is the far end of a call of ours, seen from its dialog tag.
+func (r *rig) called(invite *sip.Request, tag string) *peer {
+	contact, _ := invite.Contact()
+	return &peer{r: r, local: invite.To().WithTag(tag), remote: invite.From(), callID: invite.CallID(), target: contact.URI, seq: 1000}
+}
+
+// request makes a request of the far end.
+func (p *peer) request(method sip.Method, body string, fields ...sip.Field) *sip.Request {
+	p.r.t.Helper()
+	if method != sip.ACK && method != sip.CANCEL {
+		p.seq++
+	}
+	req := sip.NewRequest(method, p.target)
+	p.r.must(errors.Join(
+		req.SetVia(sip.Via{Transport: "WS", Host: "peer.invalid", Params: sip.Params(";branch=" + sip.NewBranch())}),
+		req.SetFrom(p.local), req.SetTo(p.remote), req.SetCallID(p.callID),
+		req.SetCSeq(sip.CSeq{Seq: p.seq, Method: method}),
+		req.SetHeader("Max-Forwards", "70"),
+		req.SetContact(sip.NameAddr{URI: sip.URI{Scheme: "sip", User: "bob", Host: "peer.invalid"}}),
+	))
+	for _, f := range fields {
+		p.r.must(req.AddHeader(f.Name, f.Value))
+	}
+	if body != "" {
+		p.r.must(req.SetBody("application/sdp", []byte(body)))
+	}
+	return req
+}
+
+func (p *peer) send(method sip.Method, body string, fields ...sip.Field) *sip.Request {
+	p.r.t.Helper()
+	req := p.request(method, body, fields...)
+	p.r.receive(req)
+	return req
+}
+
+// cancel is the CANCEL of an INVITE of the far end.
+func (p *peer) cancel(invite *sip.Request, fields ...sip.Field) {
+	p.r.t.Helper()
+	c := p.request(sip.CANCEL, "", fields...)
+	p.r.must(errors.Join(c.SetVia(invite.Via()), c.SetTo(invite.To()), c.SetURI(invite.URI())))
+	p.r.receive(c)
+}
+
+// ring has the far end call us and returns the call that waits for a decision.
+func (p *peer) ring(body string, fields ...sip.Field) (*session.Incoming, *sip.Request) {
+	p.r.t.Helper()
+	invite := p.send(sip.INVITE, body, fields...)
+	p.remote = p.r.ringing()
+	select {
+	case in := <-p.r.calls1:
+		return in, invite
+	default:
+		p.r.t.Fatal("no call came")
+		return nil, nil
+	}
+}
+
+// ringing takes the 100 and 180 and returns To with our tag.
+func (r *rig) ringing() sip.NameAddr {
+	r.t.Helper()
+	for {
+		m := r.next()
+		res, ok := m.(*sip.Response)
+		if !ok || !res.StatusCode().IsProvisional() {
+			r.t.Fatalf("want 100 or 180, got %s", show(m))
+		}
+		if res.StatusCode() == sip.StatusRinging {
+			return res.To()
+		}
+	}
+}
+
+// handler notes every event of a call as a line.
+func (r *rig) handler() *session.Handler {
+	return &session.Handler{
+		State:    func(_ *session.Session, st session.State) { r.note("state %v", st) },
+		Progress: func(_ *session.Session, res *sip.Response) { r.note("progress %d", res.StatusCode()) },
+		Hold:     func(_ *session.Session, h session.HoldState) { r.note("hold local=%v remote=%v", h.Local, h.Remote) },
+		DTMF:     func(_ *session.Session, d session.DTMF) { r.note("dtmf %c %v", d.Digit, d.Duration) },
+		Refer:    func(_ *session.Session, p session.ReferProgress) { r.note("refer %d final=%v", p.Code, p.Final) },
+	}
+}
+
+func (r *rig) note(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, fmt.Sprintf(format, args...))
+}
+
+// seen expects exactly these events since the last look.
+func (r *rig) seen(want ...string) {
+	r.t.Helper()
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Equal(r.events, want) {
+		r.t.Errorf("events:\n got %q\nwant %q", r.events, want)
+	}
+	r.events = nil
+}
+
+// ended expects the call to be over, in that way.
+func (r *rig) ended(s interface{ Context() context.Context }, kind session.EndKind, remote bool) *session.EndError {
+	r.t.Helper()
+	synctest.Wait()
+	select {
+	case <-s.Context().Done():
+	default:
+		r.t.Fatal("the call is not over")
+	}
+	var end *session.EndError
+	if !errors.As(context.Cause(s.Context()), &end) {
+		r.t.Fatalf("cause is %v", context.Cause(s.Context()))
+	}
+	if end.Kind != kind || end.Remote != remote {
+		r.t.Fatalf("ended by %v (remote %v): %v; want %v (remote %v)", end.Kind, end.Remote, end, kind, remote)
+	}
+	return end
+}
+
+// studio makes fake media and says how they behave.
+type studio struct {
+	mu    sync.Mutex
+	made  []*tape       // guarded by mu
+	fail  error         // guarded by mu; what Answer and SetAnswer return
+	gate  chan struct{} // guarded by mu; if set, every method waits for it
+	fresh int           // guarded by mu; how many descriptions need fresh media
+}
+
+func (st *studio) NewMedia(o session.MediaOptions) (session.Media, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	t := &tape{st: st, n: len(st.made) + 1, events: o.Events, previous: o.Previous}
+	st.made = append(st.made, t)
+	return t, nil
+}
+
+func (st *studio) open() int {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	n := 0
+	for _, t := range st.made {
+		if !t.closed {
+			n++
+		}
+	}
+	return n
+}
+
+func (st *studio) last() *tape {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.made[len(st.made)-1]
+}
+
+func (st *studio) failWith(err error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.fail = err
+}
+
+func (st *studio) needFresh(n int) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.fresh = n
+}
+
+// hold makes the media wait until the returned func is called.
+func (st *studio) hold() (release func()) {
+	gate := make(chan struct{})
+	st.mu.Lock()
+	st.gate = gate
+	st.mu.Unlock()
+	return func() {
+		st.mu.Lock()
+		st.gate = nil
+		st.mu.Unlock()
+		close(gate)
+	}
+}
+
+func (st *studio) wait(ctx context.Context) error {
+	st.mu.Lock()
+	gate := st.gate
+	st.mu.Unlock()
+	if gate == nil {
+		return nil
+	}
+	select {
+	case <-gate:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// tape is a fake Media: it writes down what it was asked.
+type tape struct {
+	st       *studio
+	n        int
+	events   session.MediaEvents
+	previous session.Media
+
+	// guarded by st.mu
+	log    []string
+	offers int
+	closed bool
+	held   bool
+}
+
+func (t *tape) note(format string, args ...any) {
+	t.st.mu.Lock()
+	defer t.st.mu.Unlock()
+	if t.closed {
+		panic("media used after Close")
+	}
+	t.log = append(t.log, fmt.Sprintf(format, args...))
+}
+
+// wrote returns what the media was asked since the last look.
+func (t *tape) wrote() string {
+	synctest.Wait()
+	t.st.mu.Lock()
+	defer t.st.mu.Unlock()
+	s := strings.Join(t.log, ", ")
+	t.log = nil
+	return s
+}
+
+// sdp is a description as short as the tests need it.
+func sdp(name string) string {
+	return "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=x:" + name + "\r\n"
+}
+
+// nameOf is the name in a description of sdp.
+func nameOf(body []byte) string {
+	_, after, _ := strings.Cut(string(body), "a=x:")
+	name, _, _ := strings.Cut(after, "\r\n")
+	return name
+}
+
+func (t *tape) Offer(ctx context.Context, o session.OfferOptions) (session.Description, error) {
+	if err := t.st.wait(ctx); err != nil {
+		return session.Description{}, err
+	}
+	t.st.mu.Lock()
+	t.offers++
+	name := fmt.Sprintf("offer%d.%d", t.n, t.offers)
+	t.held = o.Hold
+	t.st.mu.Unlock()
+	if o.Hold {
+		name += "-hold"
+	}
+	t.note("Offer")
+	return session.Description{ContentType: "application/sdp", Body: []byte(sdp(name))}, nil
+}
+
+func (t *tape) outcome() error {
+	t.st.mu.Lock()
+	defer t.st.mu.Unlock()
+	if t.st.fresh > 0 {
+		t.st.fresh--
+		return session.ErrFreshMedia
+	}
+	return t.st.fail
+}
+
+func (t *tape) SetAnswer(ctx context.Context, d session.Description, o session.AnswerInfo) (session.MediaState, error) {
+	if err := t.st.wait(ctx); err != nil {
+		return session.MediaState{}, err
+	}
+	t.note("SetAnswer %s early=%v", nameOf(d.Body), o.Provisional)
+	return session.MediaState{LocalHold: t.held, RemoteHold: strings.Contains(nameOf(d.Body), "hold") && !t.held}, t.outcome()
+}
+
+func (t *tape) Abandon() { t.note("Abandon") }
+
+func (t *tape) Answer(ctx context.Context, d session.Description, o session.OfferOptions) (session.Description, session.MediaState, error) {
+	if err := t.st.wait(ctx); err != nil {
+		return session.Description{}, session.MediaState{}, err
+	}
+	t.note("Answer %s", nameOf(d.Body))
+	st := session.MediaState{LocalHold: o.Hold, RemoteHold: strings.Contains(nameOf(d.Body), "hold")}
+	return session.Description{ContentType: "application/sdp", Body: []byte(sdp(fmt.Sprintf("answer%d", t.n)))}, st, t.outcome()
+}
+
+func (t *tape) Mute(set session.MuteSet, mute bool) { t.note("Mute %v %v", set, mute) }
+
+func (t *tape) SendDTMF(ctx context.Context, digit rune, d time.Duration) error {
+	t.note("SendDTMF %c %v", digit, d)
+	return t.outcome()
+}
+
+func (t *tape) Close() error {
+	t.note("Close")
+	t.st.mu.Lock()
+	defer t.st.mu.Unlock()
+	t.closed = true
+	return nil
+}

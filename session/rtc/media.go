@@ -1,0 +1,222 @@
+package rtc
+
+import (
+	"errors"
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pion/webrtc/v4"
+
+	"github.com/gosipua/sipua/session"
+)
+
+// Errors of this package.
+var (
+	// ErrNoCandidates: no address was found at which the peer could reach us;
+	// with RelayOnly, no TURN server answered in time.
+	ErrNoCandidates = errors.New("rtc: no ICE candidates")
+	// ErrNoMedia: the session has no media of this package, or not of that kind.
+	ErrNoMedia = errors.New("rtc: no such media")
+	// ErrNotSending: the call does not send at present: it is on hold, or its
+	// direction does not let it.
+	ErrNotSending = errors.New("rtc: call does not send")
+
+	errNoOffer     = errors.New("rtc: no offer is pending")
+	errConnection  = errors.New("rtc: PeerConnection failed")
+	errContentType = errors.New("rtc: not application/sdp")
+)
+
+const contentType = "application/sdp"
+
+// Media is the media of one call leg over one PeerConnection. A [Factory]
+// makes it; a session drives it.
+type Media struct {
+	options Options
+	events  session.MediaEvents
+	call    *call // what outlives this Media
+	peer    *peer // changed by the worker with mu held
+
+	// owned by the session's worker
+	streams    []stream  // the m-lines of the call, as last agreed
+	payloads   payloads  // what each payload type of the call has ever meant
+	applied    bool      // remote is set and pion has it
+	remote     transport // the peer's end of the path
+	role       string    // our a=setup once DTLS has roles
+	view       string    // what pion was last given, see pionView
+	pending    *pending
+	localHold  bool
+	remoteHold bool
+
+	mu    sync.Mutex
+	muted session.MuteSet // guarded by mu
+	gates map[Kind]gate   // guarded by mu
+
+	digits    detector
+	reception atomic.Pointer[reception]
+	connected atomic.Bool // Events.Connected was called
+	failed    atomic.Bool // Events.Failed was called
+	closed    atomic.Bool
+}
+
+// stream is one m-line of a call. Its place is its index for the whole call,
+// even if it is never used again (RFC 3264 §8).
+type stream struct {
+	media   string
+	proto   string
+	formats []string // of the m= line as it was refused; repeated with port 0
+	mid     string   // empty: the peer uses none
+	kind    Kind
+	active  bool
+	bundled bool
+	codecs  []Codec // with the payload types that we send
+	receive []Codec // with those that the peer sends
+	own     Direction
+}
+
+// gate is what decides whether a kind of media flows.
+type gate struct {
+	send, receive bool
+	codecs        []Codec
+}
+
+// payloads are the meanings of payload types, which stay for the whole call
+// (RFC 3264 §8.3.2).
+type payloads map[uint8]string
+
+// learn records what a payload type means.
+func (p payloads) learn(codecs []Codec) {
+	for _, c := range codecs {
+		p[c.PayloadType] = c.key()
+	}
+}
+
+// assign gives each codec the payload type that it has in this call, or else
+// its usual one, or else a free one.
+func (p payloads) assign(codecs []Codec) []Codec {
+	out := make([]Codec, 0, len(codecs))
+	for _, c := range codecs {
+		if pt, ok := p.find(c); ok {
+			c.PayloadType = pt
+			p[pt] = c.key()
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func (p payloads) find(c Codec) (uint8, bool) {
+	if p[c.PayloadType] == c.key() {
+		return c.PayloadType, true
+	}
+	for pt := range uint8(128) {
+		if p[pt] == c.key() {
+			return pt, true
+		}
+	}
+	if _, taken := p[c.PayloadType]; !taken {
+		return c.PayloadType, true
+	}
+	for _, r := range [...][2]uint8{{96, 127}, {35, 63}} { // dynamic, RFC 3551 §3 and RFC 5761 §4
+		for pt := r[0]; pt <= r[1]; pt++ {
+			if _, taken := p[pt]; !taken {
+				return pt, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// follow takes over from the media that m replaces within a call.
+func (m *Media) follow(p *Media) {
+	m.call = p.call
+	m.streams = append([]stream(nil), p.streams...)
+	m.payloads = maps.Clone(p.payloads)
+	m.localHold, m.remoteHold = p.localHold, p.remoteHold
+	p.mu.Lock()
+	m.muted = p.muted
+	p.mu.Unlock()
+}
+
+// commit makes streams the agreed ones: it opens and shuts the gates.
+func (m *Media) commit(streams []stream, hold bool) {
+	m.streams, m.localHold = streams, hold
+	gates, rx := map[Kind]gate{}, &reception{}
+	for _, s := range streams {
+		if !s.active {
+			continue
+		}
+		gates[s.kind] = gate{
+			send:    s.own.sends() && (!hold || m.options.SendOnHold),
+			receive: s.own.receives(),
+			codecs:  s.codecs,
+		}
+		rx.add(s)
+	}
+	m.reception.Store(rx)
+	m.mu.Lock()
+	m.gates = gates
+	m.setGates()
+	m.mu.Unlock()
+	m.call.adopt(m)
+}
+
+// setGates tells the senders. m.mu is held.
+func (m *Media) setGates() {
+	for k, s := range m.peer.senders {
+		g := m.gates[k]
+		muted := k == Audio && m.muted.Audio || k == Video && m.muted.Video
+		s.set(g.codecs, g.send, muted)
+	}
+}
+
+func (m *Media) state() session.MediaState {
+	return session.MediaState{RemoteHold: m.remoteHold, LocalHold: m.localHold}
+}
+
+// Mute stops or resumes sending of what set names. Nothing is queued meanwhile.
+func (m *Media) Mute(set session.MuteSet, mute bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if set.Audio {
+		m.muted.Audio = mute
+	}
+	if set.Video {
+		m.muted.Video = mute
+	}
+	m.setGates()
+}
+
+// PeerConnection returns pion's PeerConnection of this media.
+func (m *Media) PeerConnection() *webrtc.PeerConnection {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.peer.pc
+}
+
+// Close ends the media and waits until nothing of it runs.
+func (m *Media) Close() error {
+	m.closed.Store(true)
+	m.digits.close()
+	return m.peer.close()
+}
+
+// connectionState hears from pion, on any goroutine.
+func (m *Media) connectionState(p *peer, s webrtc.PeerConnectionState) {
+	if m.closed.Load() {
+		return
+	}
+	switch s {
+	case webrtc.PeerConnectionStateConnected:
+		for _, snd := range p.senders {
+			snd.up()
+		}
+		if !m.connected.Swap(true) {
+			m.events.Connected()
+		}
+	case webrtc.PeerConnectionStateFailed:
+		if !m.failed.Swap(true) {
+			m.events.Failed(errConnection)
+		}
+	}
+}

@@ -1,0 +1,270 @@
+package rtc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gosipua/sipua/session"
+)
+
+func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+func TestCall(t *testing.T) {
+	inCall(t, Options{}, Options{}, func(t *testing.T, a, b *end) {
+		wantAudio(t, a, b, true, true)
+		if a.connected != 1 || b.connected != 1 {
+			t.Errorf("connected %d and %d times, want once each", a.connected, b.connected)
+		}
+		st := a.media.Stats()
+		if st.Audio.PacketsSent != 10 || st.Audio.PacketsReceived != 10 || st.Audio.BytesSent != 40 || st.Audio.BytesReceived != 40 {
+			t.Errorf("stats are %+v, want 10 packets of 4 bytes each way", st.Audio)
+		}
+		if st.Local.Address != "10.0.0.1" || st.Remote.Address != "10.0.0.2" || st.Local.Type != "host" {
+			t.Errorf("candidate pair is %+v %+v", st.Local, st.Remote)
+		}
+	})
+}
+
+// TestHold is RFC 3264 §8.4 from either side, then both, and back.
+func TestHold(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		sendOnHold     bool
+		toB            bool // while a holds
+		offer, answer  string
+		bothAns        string
+		remoteB, local bool
+	}{
+		{name: "silent", offer: "sendonly", answer: "recvonly", bothAns: "inactive"},
+		{name: "music", sendOnHold: true, toB: true, offer: "sendonly", answer: "recvonly", bothAns: "inactive"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := Options{SendOnHold: tt.sendOnHold}
+			inCall(t, o, o, func(t *testing.T, a, b *end) {
+				hold, none := session.OfferOptions{Hold: true}, session.OfferOptions{}
+				offer, answer := exchangeWith(t, a, b, hold, none)
+				wantDirection(t, "a's hold", offer, tt.offer)
+				wantDirection(t, "b's answer", answer, tt.answer)
+				wantState(t, a, session.MediaState{LocalHold: true})
+				wantState(t, b, session.MediaState{RemoteHold: true})
+				wantAudio(t, a, b, tt.toB, false)
+
+				// b holds as well: both of them hold now, and a answers so.
+				offer, answer = exchangeWith(t, b, a, hold, hold)
+				wantDirection(t, "b's hold", offer, "sendonly")
+				wantDirection(t, "a's answer", answer, tt.bothAns)
+				wantState(t, a, session.MediaState{LocalHold: true, RemoteHold: true})
+				wantAudio(t, a, b, false, false)
+
+				// a resumes; b still holds.
+				offer, answer = exchangeWith(t, a, b, none, hold)
+				wantDirection(t, "a's offer", offer, "sendrecv")
+				wantDirection(t, "b's answer", answer, "sendonly")
+				wantState(t, a, session.MediaState{RemoteHold: true})
+				wantState(t, b, session.MediaState{LocalHold: true})
+				wantAudio(t, a, b, false, tt.toB)
+
+				exchangeWith(t, b, a, none, none)
+				wantState(t, a, session.MediaState{})
+				wantState(t, b, session.MediaState{})
+				wantAudio(t, a, b, true, true)
+			})
+		})
+	}
+}
+
+func wantDirection(t *testing.T, what string, d session.Description, want string) {
+	t.Helper()
+	if !strings.Contains(string(d.Body), "\r\na="+want+"\r\n") {
+		t.Errorf("%s is not %s:\n%s", what, want, d.Body)
+	}
+}
+
+func wantState(t *testing.T, e *end, want session.MediaState) {
+	t.Helper()
+	if got := e.media.state(); got != want {
+		t.Errorf("state is %+v, want %+v", got, want)
+	}
+}
+
+// TestRefusedOffer: an offer that the peer refuses changes nothing, and
+// neither does one of the peer's that we refuse.
+func TestRefusedOffer(t *testing.T) {
+	inCall(t, Options{}, Options{}, func(t *testing.T, a, b *end) {
+		ctx := context.Background()
+		ok[session.Description](t)(a.media.Offer(ctx, session.OfferOptions{Hold: true}))
+		a.media.Abandon()
+		wantAudio(t, a, b, true, true)
+		exchange(t, b, a, false) // the peer's own offer, in between
+		wantAudio(t, a, b, true, true)
+
+		bad := ok[session.Description](t)(a.media.Offer(ctx, session.OfferOptions{}))
+		bad.Body = []byte(strings.ReplaceAll(string(bad.Body), "a=fingerprint", "a=fingertip"))
+		if _, _, err := b.media.Answer(ctx, bad, session.OfferOptions{}); !errors.Is(err, session.ErrUnacceptable) {
+			t.Errorf("offer without fingerprint: %v, want ErrUnacceptable", err)
+		}
+		a.media.Abandon()
+		wantAudio(t, a, b, true, true)
+		exchange(t, a, b, true)
+		exchange(t, a, b, false)
+		wantAudio(t, a, b, true, true)
+	})
+}
+
+func TestMute(t *testing.T) {
+	inCall(t, Options{}, Options{}, func(t *testing.T, a, b *end) {
+		a.media.Mute(session.MuteSet{Audio: true}, true)
+		wantAudio(t, a, b, false, true)
+		a.media.Mute(session.MuteSet{Video: true}, false)
+		wantAudio(t, a, b, false, true)
+		exchange(t, b, a, false)
+		wantAudio(t, a, b, false, true)
+		a.media.Mute(session.MuteSet{Audio: true}, false)
+		wantAudio(t, a, b, true, true)
+	})
+}
+
+func TestDirectionOption(t *testing.T) {
+	inCall(t, Options{Direction: RecvOnly}, Options{}, func(t *testing.T, a, b *end) {
+		wantAudio(t, a, b, false, true)
+		offer, answer := exchange(t, a, b, true)
+		wantDirection(t, "hold of recvonly", offer, "inactive")
+		wantDirection(t, "its answer", answer, "inactive")
+		wantState(t, a, session.MediaState{LocalHold: true})
+		exchange(t, a, b, false)
+		wantAudio(t, a, b, false, true)
+	})
+}
+
+// TestFreshMedia: b is replaced by another far end, c, with the same m-lines
+// and another DTLS identity; a's tracks go on.
+func TestFreshMedia(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		va, vb, vc := n.host("10.0.0.1"), n.host("10.0.0.2"), n.host("10.0.0.3")
+		n.start()
+		ctx := context.Background()
+		a, b, c := newEnd(t, va, Options{}), newEnd(t, vb, Options{}), newEnd(t, vc, Options{})
+		defer a.close()
+		defer b.close()
+		defer c.close()
+		exchange(t, a, b, false)
+		ok[Codec](t)(a.track.Ready(ctx))
+		ok[Codec](t)(b.track.Ready(ctx))
+		wantAudio(t, a, b, true, true)
+
+		offer := ok[session.Description](t)(c.media.Offer(ctx, session.OfferOptions{}))
+		if _, _, err := a.media.Answer(ctx, offer, session.OfferOptions{}); !errors.Is(err, session.ErrFreshMedia) {
+			t.Fatalf("offer from another identity: %v, want ErrFreshMedia", err)
+		}
+		wantAudio(t, a, b, true, true)
+		old := a.media
+		a.media = a.newMedia(old)
+		answer, _, err := a.media.Answer(ctx, offer, session.OfferOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.media.SetAnswer(ctx, answer, session.AnswerInfo{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := old.Close(); err != nil {
+			t.Fatal(err)
+		}
+		ok[Codec](t)(c.track.Ready(ctx))
+		ok[Codec](t)(a.track.Ready(ctx))
+		wantAudio(t, a, c, true, true)
+		if got := a.media.Stats().Audio.PacketsSent; got != 30 {
+			t.Errorf("counted %d packets over both PeerConnections, want 30", got)
+		}
+
+		// And where the answer is what names the new identity.
+		offer = ok[session.Description](t)(a.media.Offer(ctx, session.OfferOptions{}))
+		d := newEnd(t, vb, Options{})
+		defer d.close()
+		answer, _, err = d.media.Answer(ctx, offer, session.OfferOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.media.SetAnswer(ctx, answer, session.AnswerInfo{}); !errors.Is(err, session.ErrFreshMedia) {
+			t.Fatalf("answer from another identity: %v, want ErrFreshMedia", err)
+		}
+		wantAudio(t, a, c, true, true)
+	})
+}
+
+// TestFailed: the path is lost 30 s after the peer has gone, and said so once.
+func TestFailed(t *testing.T) {
+	inCall(t, Options{}, Options{}, func(t *testing.T, a, b *end) {
+		b.close()
+		start := time.Now()
+		for a.failed() == 0 && time.Since(start) < time.Minute {
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := a.failed(); n != 1 {
+			t.Errorf("failed %d times, want once", n)
+		}
+		if n := b.failed(); n != 0 {
+			t.Errorf("the closed end failed %d times", n)
+		}
+	})
+}
+
+func (e *end) failed() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.failures)
+}
+
+func TestICERestart(t *testing.T) {
+	inCall(t, Options{}, Options{}, func(t *testing.T, a, b *end) {
+		first := a.media.remote
+		for _, ends := range [][2]*end{{a, b}, {b, a}} {
+			offer, answer := exchangeWith(t, ends[0], ends[1], session.OfferOptions{ICERestart: true}, session.OfferOptions{})
+			if !strings.Contains(string(offer.Body), "a=candidate") || !strings.Contains(string(answer.Body), "a=candidate") {
+				t.Errorf("no candidates after the restart:\n%s\n%s", offer.Body, answer.Body)
+			}
+			time.Sleep(5 * time.Second)
+			wantAudio(t, a, b, true, true)
+		}
+		if a.media.remote.sameICE(&first) {
+			t.Error("ICE credentials did not change")
+		}
+	})
+}
+
+func TestGatherTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		va, silent := n.host("10.0.0.1"), n.host("10.0.0.9")
+		n.start()
+		conn, err := silent.ListenPacket("udp4", "10.0.0.9:3478")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		for _, d := range []time.Duration{0, 300 * time.Millisecond} {
+			a := newEnd(t, va, Options{STUNServers: []string{"stun:10.0.0.9:3478"}, GatherTimeout: d})
+			start := time.Now()
+			offer := ok[session.Description](t)(a.media.Offer(context.Background(), session.OfferOptions{}))
+			want := d
+			if d == 0 {
+				want = time.Second
+			}
+			if got := time.Since(start); got != want {
+				t.Errorf("offer took %v, want %v", got, want)
+			}
+			if !strings.Contains(string(offer.Body), "typ host") {
+				t.Errorf("no host candidate:\n%s", offer.Body)
+			}
+			a.close()
+		}
+	})
+}

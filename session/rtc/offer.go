@@ -1,0 +1,327 @@
+package rtc
+
+import (
+	"bytes"
+	"context"
+	"mime"
+	"strconv"
+	"strings"
+
+	"github.com/pion/webrtc/v4"
+
+	"github.com/gosipua/sipua/session"
+)
+
+// profile is what our own offers ask for (RFC 5764 §8, RFC 5124).
+const profile = "UDP/TLS/RTP/SAVPF"
+
+// pending is an offer of ours that waits for its answer.
+type pending struct {
+	lines    []wire
+	hold     bool
+	restart  bool
+	answered []byte // the provisional answer that was applied
+}
+
+// Offer returns an offer for the wire. Only the first one of a PeerConnection
+// is applied to it, as gathering needs that; a later one touches nothing until
+// its answer comes, except that ICERestart changes our ICE credentials at once.
+//
+// It waits for candidates, for GatherTimeout at most; [ErrNoCandidates] if
+// there are none.
+func (m *Media) Offer(ctx context.Context, o session.OfferOptions) (session.Description, error) {
+	restart := o.ICERestart && m.applied
+	l, err := m.localForOffer(ctx, restart)
+	if err != nil {
+		return session.Description{}, err
+	}
+	m.pending = &pending{lines: m.propose(o.Hold), hold: o.Hold, restart: restart}
+	return compose(l, m.pending.lines, len(m.pending.lines) > 1), nil
+}
+
+func (m *Media) localForOffer(ctx context.Context, restart bool) (local, error) {
+	p := m.peer
+	if !m.applied {
+		if err := p.offer(); err != nil {
+			return local{}, err
+		}
+	}
+	if restart {
+		if _, err := p.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: true}); err != nil {
+			return local{}, err
+		}
+		p.waited = false
+	}
+	complete, err := p.gather(ctx)
+	if err != nil {
+		return local{}, err
+	}
+	if !m.applied {
+		return m.readLocal(p.pc.LocalDescription().SDP, complete)
+	}
+	d, err := p.pc.CreateOffer(nil)
+	if err != nil {
+		return local{}, err
+	}
+	return m.readLocal(d.SDP, complete)
+}
+
+// propose makes the m-lines of an offer: those that the call has, in their
+// places (RFC 3264 §8), else one for each kind that we carry.
+func (m *Media) propose(hold bool) []wire {
+	dir := m.options.Direction.held(hold)
+	var lines []wire
+	for _, s := range m.streams {
+		if s.active {
+			s.codecs = m.payloads.assign(merge(s.codecs, ours(s.kind, m.options.Codecs)))
+			s.receive = s.codecs
+		}
+		lines = append(lines, wire{stream: s, direction: dir})
+	}
+	if lines != nil {
+		return lines
+	}
+	for i, k := range m.options.Kinds {
+		s := stream{
+			media: k.String(), proto: profile, mid: strconv.Itoa(i), kind: k,
+			active: true, bundled: true,
+			codecs: m.payloads.assign(ours(k, m.options.Codecs)),
+		}
+		s.receive = s.codecs
+		lines = append(lines, wire{stream: s, direction: dir, bundleOnly: i > 0})
+	}
+	return lines
+}
+
+// merge keeps what is in use in front, so that an offer in the middle of a call
+// does not change the codec, and adds what else we have.
+func merge(used, have []Codec) []Codec {
+	out := append([]Codec(nil), used...)
+	for _, c := range have {
+		if !has(out, c) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Abandon forgets the pending offer. The call goes on as it was.
+func (m *Media) Abandon() { m.pending = nil }
+
+// SetAnswer applies the pending offer with the peer's answer to it.
+//
+// The first answer binds the path, be it provisional or final. A later one to
+// the same offer may change directions and codecs; if it comes from another
+// DTLS identity or ICE agent, as that of another fork does, the error is
+// [session.ErrFreshMedia] and nothing is changed.
+func (m *Media) SetAnswer(_ context.Context, answer session.Description, o session.AnswerInfo) (session.MediaState, error) {
+	p := m.pending
+	if p == nil {
+		return m.state(), errNoOffer
+	}
+	if !o.Provisional {
+		m.pending = nil
+	}
+	if p.answered != nil && bytes.Equal(p.answered, answer.Body) {
+		return m.state(), nil
+	}
+	d, err := parse(answer)
+	if err != nil {
+		return m.state(), err
+	}
+	theirs := normalize(d)
+	streams, path, err := m.matchAnswer(theirs, p)
+	if err != nil {
+		return m.state(), err
+	}
+	if err := m.applyAnswer(&path.transport, streams, p); err != nil {
+		return m.state(), err
+	}
+	if o.Provisional {
+		p.answered = bytes.Clone(answer.Body)
+	}
+	p.restart = false // done: a second answer to it must not ask for it again
+	m.remoteHold = m.heldByAnswer(p, streams, theirs)
+	m.commit(streams, p.hold)
+	return m.state(), nil
+}
+
+func parse(d session.Description) (*description, error) {
+	if t, _, err := mime.ParseMediaType(d.ContentType); d.ContentType != "" && (err != nil || t != contentType) {
+		return nil, &UnacceptableError{warnOther, errContentType.Error()}
+	}
+	out, err := parseDescription(d.Body)
+	if err != nil {
+		return nil, &UnacceptableError{warnOther, strings.TrimPrefix(err.Error(), "rtc: ")}
+	}
+	return out, nil
+}
+
+// matchAnswer pairs the m-lines of an answer with those of our offer and
+// returns what comes of them and the m-line that has the path.
+func (m *Media) matchAnswer(theirs []*remoteMedia, p *pending) ([]stream, *remoteMedia, error) {
+	var path *remoteMedia
+	refusal := unacceptable(warnMediaType, "no media")
+	streams := make([]stream, len(p.lines))
+	for i, line := range p.lines {
+		s := line.stream
+		s.active = false
+		streams[i] = s.refusedForm()
+		if !line.active || i >= len(theirs) {
+			continue
+		}
+		r := theirs[i]
+		switch {
+		case r.refusal != nil:
+		case r.kind != line.kind:
+			r.refusal = unacceptable(warnMediaType, "m=%s answered with m=%s", line.media, r.media)
+		case path != nil && !m.shares(r, path):
+			r.refusal = unacceptable(warnTransport, "m=%s is not bundled", r.media)
+		}
+		if r.refusal == nil {
+			s.codecs = match(r.codecs, line.codecs, false)
+			if s.codecs == nil {
+				r.refusal = unacceptable(warnFormat, "no codec in common for m=%s", r.media)
+			}
+		}
+		if r.refusal != nil {
+			refusal = r.refusal
+			continue
+		}
+		if path == nil {
+			path = r
+		}
+		s.active = true
+		s.receive = union(line.codecs, s.codecs)
+		s.own = line.direction.answer(r.willing())
+		streams[i] = s
+	}
+	if path == nil {
+		return nil, nil, refusal
+	}
+	return streams, path, nil
+}
+
+// shares reports whether r uses the path of first: one ICE session, whether a
+// BUNDLE group says so or the attributes do.
+func (m *Media) shares(r, first *remoteMedia) bool {
+	return r.transport.sameICE(&first.transport) && r.transport.sameDTLS(&first.transport)
+}
+
+// willing is what the peer does: its direction, and c=0.0.0.0 where that means
+// hold (RFC 3264 §8.4).
+func (r *remoteMedia) willing() Direction {
+	return directionOf(r.direction.sends(), r.direction.receives() && !r.held)
+}
+
+// refusedForm is a stream as it is repeated with port 0 from now on.
+func (s stream) refusedForm() stream {
+	if len(s.formats) == 0 {
+		for _, c := range s.codecs {
+			s.formats = append(s.formats, strconv.Itoa(int(c.PayloadType)))
+		}
+	}
+	s.codecs, s.receive, s.active = nil, nil, false
+	return s
+}
+
+// union lists every payload type that the peer may send: those that we wrote
+// and those that it wrote instead.
+func union(a, b []Codec) []Codec {
+	out := append([]Codec(nil), a...)
+	for _, c := range b {
+		known := false
+		for _, x := range out {
+			known = known || x.PayloadType == c.PayloadType
+		}
+		if !known {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// applyAnswer brings the path up, or checks that it is the one that is.
+func (m *Media) applyAnswer(t *transport, streams []stream, p *pending) error {
+	setup := "active" // for the actpass or nothing that old stacks answer
+	if t.setup == "passive" {
+		setup = "passive"
+	}
+	role := opposite(setup)
+	if m.applied {
+		switch {
+		case !m.remote.sameDTLS(t), m.role != role:
+			return session.ErrFreshMedia
+		case t.ufrag != "" && !p.restart && !m.remote.sameICE(t):
+			return session.ErrFreshMedia
+		}
+	} else if t.ufrag == "" {
+		return unacceptable(warnTransport, "ICE is required")
+	}
+	if err := m.toPion(t, setup, streams, p.restart, m.peer.accept); err != nil {
+		return err
+	}
+	m.role = role
+	return nil
+}
+
+// toPion gives pion the peer's end of the path by apply, unless it is what it
+// has: an exchange in the middle of a call seldom concerns it.
+func (m *Media) toPion(t *transport, setup string, streams []stream, restart bool, apply func(string) error) error {
+	if t.ufrag == "" { // RFC 2543's hold, which has nothing to say of the path
+		return nil
+	}
+	view := m.pionView(t, setup, streams, nil)
+	if len(m.options.Kinds) == 1 && m.applied && m.remote.sameICE(t) {
+		view = m.view // with one kind, pion need not know its codecs
+	}
+	if m.applied && !restart && view == m.view {
+		return m.addCandidates(t)
+	}
+	if err := apply(m.pionView(t, setup, streams, t.candidates)); err != nil {
+		return err
+	}
+	m.view, m.remote, m.applied = view, *t, true
+	return nil
+}
+
+// addCandidates hands pion what a description adds to the same ICE session.
+func (m *Media) addCandidates(t *transport) error {
+	known := map[string]bool{}
+	for _, c := range m.remote.candidates {
+		known[c] = true
+	}
+	for _, c := range t.candidates {
+		if known[c] {
+			continue
+		}
+		if err := m.peer.pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: "candidate:" + c}); err != nil {
+			return err
+		}
+		m.remote.candidates = append(m.remote.candidates, c)
+	}
+	return nil
+}
+
+func opposite(setup string) string {
+	if setup == "active" {
+		return "passive"
+	}
+	return "active"
+}
+
+// heldByAnswer reports whether the answer holds us: nothing is received of all
+// that we offered to send. Where we offered nothing, it says nothing new.
+func (m *Media) heldByAnswer(p *pending, streams []stream, theirs []*remoteMedia) bool {
+	asked, held := false, true
+	for i, s := range streams {
+		if s.active && p.lines[i].direction.sends() {
+			asked = true
+			held = held && !theirs[i].willing().receives()
+		}
+	}
+	if !asked {
+		return m.remoteHold
+	}
+	return held
+}

@@ -1,0 +1,160 @@
+package rtc
+
+import (
+	"context"
+	"crypto/rand"
+	"sync"
+
+	"github.com/pion/interceptor"
+	"github.com/pion/webrtc/v4"
+)
+
+// peer is a PeerConnection and what hangs on it. Pion negotiates the path and
+// nothing else: what it sees of m-lines, directions and codecs is made for it.
+type peer struct {
+	media   *Media
+	pc      *webrtc.PeerConnection
+	senders map[Kind]*sender
+	tlsID   string
+	offered bool // pion has our offer and no answer
+	waited  bool // the time for gathering is spent
+
+	wg      sync.WaitGroup
+	mu      sync.Mutex
+	closing bool // guarded by mu: no more goroutines
+}
+
+func newPeer(m *Media) (*peer, error) {
+	api, err := m.options.api()
+	if err != nil {
+		return nil, err
+	}
+	pc, err := api.NewPeerConnection(m.options.configuration())
+	if err != nil {
+		return nil, err
+	}
+	p := &peer{media: m, pc: pc, senders: map[Kind]*sender{}, tlsID: rand.Text()}
+	for _, k := range m.options.Kinds {
+		s := newSender(k, m.options.track(k), &m.call.counters, m.options.Logger)
+		t, err := pc.AddTransceiverFromTrack(s, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendrecv})
+		if err != nil {
+			_ = pc.GracefulClose()
+			return nil, err
+		}
+		p.senders[k] = s
+		p.spawn(func() { drainRTCP(t.Sender()) })
+	}
+	if m.options.OnPeerConnection != nil {
+		m.options.OnPeerConnection(pc)
+	}
+	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
+		p.run(func() { m.connectionState(p, s) })
+	})
+	pc.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
+		p.spawn(func() { drainRTCP(r) })
+		p.run(func() { m.receive(t) })
+	})
+	return p, nil
+}
+
+// run runs f here, unless the peer is closing, and lets close wait for it.
+func (p *peer) run(f func()) {
+	p.mu.Lock()
+	if p.closing {
+		p.mu.Unlock()
+		return
+	}
+	p.wg.Add(1)
+	p.mu.Unlock()
+	defer p.wg.Done()
+	f()
+}
+
+func (p *peer) spawn(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closing {
+		p.wg.Go(f)
+	}
+}
+
+// drainRTCP reads the peer's reports, which feed the interceptors and would
+// otherwise pile up.
+func drainRTCP(r interface {
+	Read([]byte) (int, interceptor.Attributes, error)
+}) {
+	b := make([]byte, 1500)
+	for {
+		if _, _, err := r.Read(b); err != nil {
+			return
+		}
+	}
+}
+
+// offer lets pion make and apply its first offer, which starts gathering.
+func (p *peer) offer() error {
+	if p.offered {
+		return nil
+	}
+	d, err := p.pc.CreateOffer(nil)
+	if err != nil {
+		return err
+	}
+	if err := p.pc.SetLocalDescription(d); err != nil {
+		return err
+	}
+	p.offered = true
+	return nil
+}
+
+// gather waits for the candidates and reports whether all of them came.
+func (p *peer) gather(ctx context.Context) (complete bool, err error) {
+	if p.waited {
+		return p.pc.ICEGatheringState() == webrtc.ICEGatheringStateComplete, nil
+	}
+	complete, err = wait(ctx, webrtc.GatheringCompletePromise(p.pc), p.media.options.GatherTimeout)
+	p.waited = err == nil
+	return complete, err
+}
+
+// accept takes the answer, as pion is to see it, to the offer that pion has or
+// makes now.
+func (p *peer) accept(answer string) error {
+	if !p.offered {
+		d, err := p.pc.CreateOffer(nil)
+		if err != nil {
+			return err
+		}
+		if err := p.pc.SetLocalDescription(d); err != nil {
+			return err
+		}
+	}
+	p.offered = false
+	return p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer})
+}
+
+// answer takes an offer, as pion is to see it, and answers it.
+func (p *peer) answer(offer string) error {
+	err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer})
+	if err != nil {
+		return err
+	}
+	d, err := p.pc.CreateAnswer(nil)
+	if err != nil {
+		return err
+	}
+	p.waited = false // the first time, or for an ICE restart
+	return p.pc.SetLocalDescription(d)
+}
+
+func (p *peer) close() error {
+	p.mu.Lock()
+	p.closing = true
+	p.mu.Unlock()
+	for _, s := range p.senders {
+		s.close()
+	}
+	err := p.pc.GracefulClose()
+	p.wg.Wait()
+	return err
+}

@@ -1,0 +1,201 @@
+package rtc
+
+import (
+	"log/slog"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+)
+
+// sender stands between the application's track and pion, one for each kind
+// and PeerConnection. It lets packets through or drops them, never keeps them,
+// and makes one unbroken RTP stream of what passes, so that telephone events
+// can go in between (RFC 4733 §2.5.1.2).
+type sender struct {
+	kind     Kind
+	track    Track // nil: the application sends nothing
+	counters *counters
+	log      *slog.Logger
+	stream   string // our msid and cname where the track has none
+	ready    chan struct{}
+
+	mu       sync.Mutex
+	ctx      webrtc.TrackLocalContext // guarded by mu: set while pion has us bound
+	bound    bool                     // guarded by mu: track is bound
+	codecs   []Codec                  // guarded by mu
+	open     bool                     // guarded by mu: the direction lets us send
+	muted    bool                     // guarded by mu
+	isUp     bool                     // guarded by mu: the path is there
+	closed   bool                     // guarded by mu
+	dialling bool                     // guarded by mu: an event has the stream
+	clock    timeline                 // guarded by mu
+}
+
+func newSender(k Kind, t Track, c *counters, log *slog.Logger) *sender {
+	return &sender{kind: k, track: t, counters: c, log: log,
+		stream: randomID(), ready: make(chan struct{}), clock: newTimeline()}
+}
+
+// ID, RID, StreamID and Kind are pion's view of a track.
+
+func (s *sender) ID() string {
+	if s.track != nil {
+		return s.track.ID()
+	}
+	return s.kind.String()
+}
+
+func (s *sender) RID() string { return "" }
+
+func (s *sender) StreamID() string {
+	if s.track != nil {
+		return s.track.StreamID()
+	}
+	return s.stream
+}
+
+func (s *sender) Kind() webrtc.RTPCodecType { return s.kind.pion() }
+
+// Bind is called by pion when the path is negotiated.
+func (s *sender) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	s.mu.Lock()
+	s.ctx = ctx
+	s.mu.Unlock()
+	if p := ctx.CodecParameters(); len(p) > 0 {
+		return p[0], nil
+	}
+	return webrtc.RTPCodecParameters{}, webrtc.ErrUnsupportedCodec
+}
+
+// Unbind is called by pion when the stream ends.
+func (s *sender) Unbind(webrtc.TrackLocalContext) error {
+	s.rebind(nil)
+	return nil
+}
+
+// set is called after each exchange: what may be sent, and whether at all.
+func (s *sender) set(codecs []Codec, open, muted bool) {
+	s.mu.Lock()
+	changed := !slices.Equal(s.codecs, codecs)
+	s.open, s.muted = open, muted
+	s.mu.Unlock()
+	if changed {
+		s.rebind(codecs)
+	}
+}
+
+// rebind gives the application's track the codecs that it may use now.
+func (s *sender) rebind(codecs []Codec) {
+	s.mu.Lock()
+	ctx, was := s.ctx, s.bound
+	s.codecs = codecs
+	s.bound = ctx != nil && len(codecs) > 0 && !s.closed
+	now := s.bound
+	s.mu.Unlock()
+	if s.track == nil || ctx == nil {
+		return
+	}
+	if was {
+		_ = s.track.Unbind(trackContext{ctx, s, nil})
+	}
+	if !now {
+		return
+	}
+	if _, err := s.track.Bind(trackContext{ctx, s, codecs}); err != nil {
+		s.log.Warn("track cannot send", "kind", s.kind.String(), "error", err)
+	}
+}
+
+// up is called when the path is there.
+func (s *sender) up() {
+	s.mu.Lock()
+	first := !s.isUp
+	s.isUp = true
+	s.mu.Unlock()
+	if first {
+		close(s.ready)
+	}
+}
+
+func (s *sender) close() {
+	s.rebind(nil)
+	s.mu.Lock()
+	s.closed, s.open = true, false
+	s.mu.Unlock()
+}
+
+// source is what a description says of this stream.
+func (s *sender) source() source {
+	out := source{cname: s.stream, msid: s.StreamID() + " " + s.ID()}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx != nil {
+		out.ssrc = strconv.FormatUint(uint64(s.ctx.SSRC()), 10)
+	}
+	return out
+}
+
+// WriteRTP takes a packet of the application's track. What cannot be sent now
+// is dropped.
+func (s *sender) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.sending() || s.muted || s.dialling {
+		s.clock.drop(h)
+		return len(payload), nil
+	}
+	out := *h
+	s.clock.next(&out, s.rate())
+	return s.write(&out, payload)
+}
+
+// Write takes a whole packet.
+func (s *sender) Write(b []byte) (int, error) {
+	var p rtp.Packet
+	if err := p.Unmarshal(b); err != nil {
+		return 0, err
+	}
+	return s.WriteRTP(&p.Header, p.Payload)
+}
+
+// sending reports whether anything may leave. s.mu is held.
+func (s *sender) sending() bool { return s.isUp && s.open && s.ctx != nil && !s.closed }
+
+// write sends a packet of the stream. s.mu is held.
+func (s *sender) write(h *rtp.Header, payload []byte) (int, error) {
+	h.Version, h.SSRC = 2, uint32(s.ctx.SSRC())
+	n, err := s.ctx.WriteStream().WriteRTP(h, payload)
+	if err == nil {
+		s.counters.sent(s.kind, len(payload))
+	}
+	return n, err
+}
+
+// rate is the clock of the codec in use. s.mu is held.
+func (s *sender) rate() uint32 {
+	if len(s.codecs) > 0 {
+		return s.codecs[0].ClockRate
+	}
+	return 8000
+}
+
+// trackContext is what a track of the application's sees of pion: the codecs
+// that the call negotiated, and us as the way out.
+type trackContext struct {
+	webrtc.TrackLocalContext
+	sender *sender
+	codecs []Codec
+}
+
+func (c trackContext) CodecParameters() []webrtc.RTPCodecParameters {
+	out := make([]webrtc.RTPCodecParameters, 0, len(c.codecs))
+	for _, codec := range c.codecs {
+		out = append(out, codec.pion(c.sender.kind))
+	}
+	return out
+}
+
+func (c trackContext) WriteStream() webrtc.TrackLocalWriter { return c.sender }

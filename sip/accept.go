@@ -1,0 +1,36 @@
+package sip
+
+import "strings"
+
+// Accepts says whether the sender takes a body of that media type ("application/sdp") in an answer, by its
+// Accept field (RFC 3261 §20.1). Without one only application/sdp is taken; an empty one takes nothing.
+func (m *message) Accepts(mediaType string) bool {
+	if !m.has(hAccept) {
+		return equalFold(mediaType, "application/sdp")
+	}
+	kind, _, _ := strings.Cut(mediaType, "/")
+	for item := range m.items(hAccept, "") {
+		taken, params := cutParams(item)
+		taken = removeBlanks(taken)
+		if q := params.Value("q"); q != "" && strings.Trim(q, "0.") == "" {
+			continue
+		}
+		if taken == "*/*" || equalFold(taken, mediaType) || equalFold(taken, kind+"/*") {
+			return true
+		}
+	}
+	return false
+}
+
+// Privacy are the values of the Privacy field in lower case: "id", "header", … (RFC 3323 §4.2).
+func (m *message) Privacy() []string {
+	var list []string
+	for i := m.next(0, hPrivacy, ""); i >= 0; i = m.next(i+1, hPrivacy, "") {
+		for _, v := range strings.FieldsFunc(m.fields[i].value, func(r rune) bool {
+			return r == ';' || r == ',' || r == ' ' || r == '\t'
+		}) {
+			list = append(list, lower(v))
+		}
+	}
+	return list
+}

@@ -1,0 +1,183 @@
+package core
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+
+	"github.com/gosipua/sipua/sip"
+	"github.com/gosipua/sipua/sip/dialog"
+	"github.com/gosipua/sipua/sip/digest"
+	"github.com/gosipua/sipua/sip/transaction"
+)
+
+// Core is the UA core. Make one with [New]; Close it in the end.
+type Core struct {
+	o      Options
+	digest *digest.Client
+	logs   *Queue
+	ctx    context.Context // ends with Close
+	end    context.CancelCauseFunc
+	work   sync.WaitGroup // what Go started, and timers armed
+
+	mu sync.Mutex
+	// guarded by mu
+	closed   error // why the core is closed; nil: it is not
+	layer    *transaction.Layer
+	identity identity
+	links    []*link // flows that are up, the current one last
+	watchers []func(f Flow, info FlowInfo, up bool, err error)
+	dialogs  map[dialog.ID]attached
+	handlers map[sip.Method]func(in *Incoming)
+	replaces func(in *Incoming, d *dialog.Dialog, u Usage, earlyOnly bool)
+	trust    trust
+	parked   []*Outgoing // those that wait for a flow or for credentials, oldest first
+	cancels  []*Outgoing // those whose CANCEL waits for a flow
+	stats    Stats
+	buffer   []byte // what send writes into
+}
+
+// attached is a dialog and its usage.
+type attached struct {
+	dialog *dialog.Dialog
+	usage  Usage
+}
+
+// Stats counts messages that led to nothing.
+type Stats struct {
+	Malformed int // could not be read, or deserved a 400
+	TooLong   int // beyond the message limit
+	Stray     int // responses and ACKs that belong to nothing
+	Refused   int // requests refused because there were too many
+}
+
+// New returns a core that has no flow yet. It does no I/O.
+func New(o Options) *Core {
+	o = o.withDefaults()
+	o.Policy.Bearer = true // whether there is a token is seen when asked for
+	c := &Core{
+		o:        o,
+		digest:   digest.NewClient(o.Policy),
+		identity: newIdentity(o),
+		dialogs:  map[dialog.ID]attached{},
+		handlers: map[sip.Method]func(in *Incoming){},
+		trust:    newTrust(),
+	}
+	c.ctx, c.end = context.WithCancelCause(context.Background())
+	c.logs = c.NewQueue(nil)
+	c.layer = transaction.NewLayer(&c.mu, transaction.Options{
+		T1:            o.T1,
+		RecoveryLimit: o.RecoveryLimit,
+		Send:          c.send,
+	})
+	return c
+}
+
+// Lock takes the mutex that owns the state of transactions, dialogs and usages.
+func (c *Core) Lock() { c.mu.Lock() }
+
+// Unlock releases it.
+func (c *Core) Unlock() { c.mu.Unlock() }
+
+// Stats returns the counts so far. Locked.
+func (c *Core) Stats() Stats { return c.stats }
+
+// Go runs fn on a goroutine that Wait waits for. fn is the library's: one that
+// may call the application belongs into a [Queue].
+func (c *Core) Go(fn func()) {
+	c.work.Add(1)
+	go func() {
+		defer c.work.Done()
+		fn()
+	}()
+}
+
+// Close ends the core: everything outstanding fails with err (net.ErrClosed when
+// nil), watchers and handlers are not called any more, what is sent later fails.
+// It takes the lock.
+func (c *Core) Close(err error) {
+	if err == nil {
+		err = net.ErrClosed
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed != nil {
+		return
+	}
+	c.closed = err
+	c.end(err)
+	c.watchers, c.replaces = nil, nil
+	clear(c.handlers)
+	for len(c.parked) > 0 {
+		c.parked[0].fail(err)
+	}
+	c.cancels = nil
+	c.layer.Close(err)
+	clear(c.dialogs)
+}
+
+// Wait returns when, after Close, no goroutine or timer of the core runs. It does
+// not wait for application code: neither for queues nor for
+// [Options.Credentials].
+func (c *Core) Wait() {
+	c.work.Wait()
+	c.layer.Wait()
+}
+
+// log reports an event through the logger, which is the application's and
+// therefore not called with the lock held.
+func (c *Core) log(level slog.Level, msg string, attrs ...slog.Attr) {
+	if c.o.Logger == nil || !c.o.Logger.Enabled(c.ctx, level) {
+		return
+	}
+	c.logs.Push(func() { c.o.Logger.LogAttrs(context.Background(), level, msg, attrs...) })
+}
+
+// Attach makes u the usage of d: requests inside d go to it. Locked.
+func (c *Core) Attach(d *dialog.Dialog, u Usage) {
+	if c.closed == nil {
+		c.dialogs[d.ID()] = attached{d, u}
+	}
+}
+
+// Detach forgets d; requests inside it get 481 from now on. Locked.
+func (c *Core) Detach(d *dialog.Dialog) {
+	if c.dialogs[d.ID()].dialog == d {
+		delete(c.dialogs, d.ID())
+	}
+}
+
+// FindDialog returns the dialog of that identity and its usage, or nil. Locked.
+func (c *Core) FindDialog(id dialog.ID) (*dialog.Dialog, Usage) {
+	a := c.dialogs[id]
+	return a.dialog, a.usage
+}
+
+// Handle makes fn the handler of initial requests of method m; nil: none. Where
+// there is none OPTIONS gets 200, INVITE 480, everything else 405. fn is called
+// locked.
+func (c *Core) Handle(m sip.Method, fn func(in *Incoming)) {
+	if fn == nil || c.closed != nil {
+		delete(c.handlers, m)
+	} else {
+		c.handlers[m] = fn
+	}
+}
+
+// HandleReplaces makes fn the handler of initial INVITEs with a Replaces that
+// names dialog d of usage u; earlyOnly tells its parameter. Where no such dialog
+// exists the core answers 481. Without a handler Replaces is ignored. fn is
+// called locked.
+//
+// RFC 3891 §3.
+func (c *Core) HandleReplaces(fn func(in *Incoming, d *dialog.Dialog, u Usage, earlyOnly bool)) {
+	c.replaces = fn
+}
+
+// WatchFlows has fn called for each flow that comes (up) and goes (err says
+// why), in the order of the calls to WatchFlows. Locked, and so is fn.
+func (c *Core) WatchFlows(fn func(f Flow, info FlowInfo, up bool, err error)) {
+	c.watchers = append(slices.Clip(c.watchers), fn)
+}

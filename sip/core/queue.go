@@ -1,0 +1,97 @@
+package core
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+)
+
+// queueLimit is how many functions wait in a Queue at most.
+const queueLimit = 1024
+
+// Queue runs functions one at a time and in order, on a goroutine that lives
+// only while there is something to run. It is how callbacks reach application
+// code.
+type Queue struct {
+	core    *Core
+	onPanic func(v any, stack []byte)
+
+	mu sync.Mutex
+	// guarded by mu
+	waiting []func()
+	running bool
+}
+
+// NewQueue returns an empty queue. A function that panics is logged with its
+// stack and reported to onPanic, which may be nil; the queue goes on.
+func (c *Core) NewQueue(onPanic func(v any, stack []byte)) *Queue {
+	return &Queue{core: c, onPanic: onPanic}
+}
+
+// Push appends fn. False: the queue is full (1,024 waiting) and fn will not run.
+// It does not block and may be called with the lock held.
+func (q *Queue) Push(fn func()) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) >= queueLimit {
+		return false
+	}
+	q.push(fn)
+	return true
+}
+
+// PushFinal appends fn even if the queue is full: for what must not be lost.
+func (q *Queue) PushFinal(fn func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.push(fn)
+}
+
+func (q *Queue) push(fn func()) {
+	q.waiting = append(q.waiting, fn)
+	if !q.running {
+		q.running = true
+		go q.run()
+	}
+}
+
+func (q *Queue) run() {
+	for {
+		q.mu.Lock()
+		if len(q.waiting) == 0 {
+			q.waiting, q.running = nil, false
+			q.mu.Unlock()
+			return
+		}
+		fn := q.waiting[0]
+		q.waiting[0] = nil
+		q.waiting = q.waiting[1:]
+		q.mu.Unlock()
+		q.call(fn)
+	}
+}
+
+// call runs fn. It survives a panic, and lets the queue survive a fn that ends
+// its goroutine, as a test that fails does.
+func (q *Queue) call(fn func()) {
+	returned := false
+	defer func() {
+		if v := recover(); v != nil {
+			q.panicked(v, debug.Stack())
+		} else if !returned {
+			go q.run()
+		}
+	}()
+	fn()
+	returned = true
+}
+
+func (q *Queue) panicked(v any, stack []byte) {
+	if l := q.core.o.Logger; l != nil && q != q.core.logs {
+		l.Error("handler panicked", slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(stack)))
+	}
+	if q.onPanic != nil {
+		q.onPanic(v, stack)
+	}
+}

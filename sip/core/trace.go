@@ -1,0 +1,54 @@
+package core
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/gosipua/sipua/sip"
+	"github.com/gosipua/sipua/sip/transaction"
+)
+
+// TraceEvent is one message on its way in or out.
+type TraceEvent struct {
+	Time   time.Time
+	In     bool   // received; else sent
+	Flow   uint64 // ID of the flow
+	Server string // URL of the flow's server
+	Data   []byte // the message, credentials redacted; the receiver's to keep
+	Err    error  // why it could not be read, or was refused unread (*sip.ParseError, *sip.Problem)
+}
+
+func (c *Core) trace(k *transaction.Link, in bool, data []byte, err error) {
+	if c.o.Trace == nil {
+		return
+	}
+	c.o.Trace(TraceEvent{
+		Time:   time.Now(),
+		In:     in,
+		Flow:   k.ID(),
+		Server: k.Server,
+		Data:   sip.Redact(make([]byte, 0, len(data)), data),
+		Err:    err,
+	})
+}
+
+// keptBuffer is the size up to which the write buffer is kept between messages.
+const keptBuffer = 16 << 10
+
+// send writes one message to the link's flow. It is the only place where
+// messages leave.
+func (c *Core) send(k *transaction.Link, m sip.Message) {
+	if k.Down() {
+		return
+	}
+	b := m.AppendTo(c.buffer[:0])
+	if cap(b) <= keptBuffer {
+		c.buffer = b
+	}
+	c.trace(k, false, b, nil)
+	if err := k.Send(b); err != nil {
+		// FlowDown tells the transactions; until then they need not know.
+		c.log(slog.LevelDebug, "message not sent", slog.Uint64("flow", k.ID()),
+			slog.String("server", k.Server), slog.Any("error", err))
+	}
+}

@@ -1,0 +1,7 @@
+package sip
+
+// Force puts a field into the message past the setters' gate.
+func (m *message) Force(name, value string) {
+	id, name := identify(name)
+	m.fields = append(m.fields, field{name, value, id})
+}

@@ -1,0 +1,39 @@
+package sip
+
+import (
+	"math"
+	"strconv"
+)
+
+// Reason is one reason-value (RFC 3326 §2): why a request was sent.
+type Reason struct {
+	Protocol string // "SIP", "Q.850", …
+	Cause    int    // 0: none
+	Text     string // decoded; "" for none
+}
+
+// String is the value as written on the wire: SIP;cause=200;text="Call completed elsewhere".
+func (r Reason) String() string {
+	b := appendName(make([]byte, 0, 32+len(r.Text)), r.Protocol)
+	if r.Cause > 0 {
+		b = strconv.AppendInt(append(b, ";cause="...), int64(r.Cause), 10)
+	}
+	if r.Text != "" {
+		b = appendQuoted(append(b, ";text="...), r.Text)
+	}
+	return string(b)
+}
+
+// Reasons are all Reason values that can be read.
+func (m *message) Reasons() []Reason {
+	var list []Reason
+	for item := range m.items(hReason, "") {
+		protocol, params := cutParams(item)
+		if !isToken(protocol) {
+			continue
+		}
+		cause, _ := parseUint(params.Value("cause"), math.MaxInt32)
+		list = append(list, Reason{protocol, int(cause), params.Value("text")})
+	}
+	return list
+}

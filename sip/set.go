@@ -1,0 +1,239 @@
+package sip
+
+import (
+	"slices"
+	"strings"
+)
+
+// newField makes a field or says why the text is none. This is the first gate against injection: what could
+// end a line never gets into a message. The second is AppendTo.
+func newField(name, value string) (field, error) {
+	if !isToken(name) {
+		return field{}, &FieldError{name, "not a header field name"}
+	}
+	if !isSafe(value) {
+		return field{}, &FieldError{name, "control character in the value"}
+	}
+	id, name := identify(name)
+	return field{name, trimBlank(value), id}, nil
+}
+
+// isSafe says whether a value may be set: no control character but HTAB, except those that a quoted-pair may
+// hold. NUL is refused even there.
+func isSafe(s string) bool {
+	return clean(s) || controlAt(s) < 0 && strings.IndexByte(s, 0) < 0
+}
+
+// breaksLine says whether s has one of the characters that no part of a structured value may have.
+func breaksLine(s string) bool { return strings.ContainsAny(s, "\r\n\x00") }
+
+// SetHeader replaces all fields of that name by one, in the first one's place, or appends it. CR, LF, NUL and
+// other control characters are refused with a *[FieldError], a Via, From, To, Call-ID or CSeq that cannot be
+// read with a *[ParseError]; the message is then as it was.
+//
+// Setters must not be used on a parsed message that others may see: Clone it first.
+func (m *message) SetHeader(name, value string) error {
+	f, err := newField(name, value)
+	if err != nil {
+		return err
+	}
+	return m.set(f)
+}
+
+func (m *message) set(f field) error {
+	first := m.next(0, f.id, f.name)
+	if first < 0 {
+		return m.add(f)
+	}
+	old := m.fields[first]
+	m.fields[first] = f
+	if err := m.refresh(f.id); err != nil {
+		m.fields[first] = old
+		return err
+	}
+	if m.next(first+1, f.id, f.name) >= 0 {
+		kept := m.fields[:first+1]
+		for _, g := range m.fields[first+1:] {
+			if g.id != f.id || f.id == hUnknown && !equalFold(g.name, f.name) {
+				kept = append(kept, g)
+			}
+		}
+		m.fields = kept
+	}
+	return nil
+}
+
+// AddHeader appends a field. Errors are those of SetHeader.
+func (m *message) AddHeader(name, value string) error {
+	f, err := newField(name, value)
+	if err != nil {
+		return err
+	}
+	return m.add(f)
+}
+
+func (m *message) add(f field) error {
+	m.fields = append(m.fields, f)
+	if err := m.refresh(f.id); err != nil {
+		m.fields = m.fields[:len(m.fields)-1]
+		return err
+	}
+	return nil
+}
+
+// PrependHeader puts a field before the first of that name, or at the top. Errors are those of SetHeader.
+func (m *message) PrependHeader(name, value string) error {
+	f, err := newField(name, value)
+	if err != nil {
+		return err
+	}
+	return m.prepend(f)
+}
+
+func (m *message) prepend(f field) error {
+	at := max(0, m.next(0, f.id, f.name))
+	m.fields = slices.Insert(m.fields, at, f)
+	if err := m.refresh(f.id); err != nil {
+		m.fields = slices.Delete(m.fields, at, at+1)
+		return err
+	}
+	return nil
+}
+
+// RemoveHeader removes all fields of that name.
+func (m *message) RemoveHeader(name string) {
+	id, name := identify(name)
+	m.remove(id, name)
+}
+
+func (m *message) remove(id headerID, name string) {
+	m.fields = slices.DeleteFunc(m.fields, func(f field) bool {
+		return f.id == id && (id != hUnknown || equalFold(f.name, name))
+	})
+	_ = m.refresh(id) // a mandatory field that is gone reads as zero
+}
+
+// RemoveFirst removes the first field of that name. Of a comma list in it only the first element goes, so
+// that a Via or Route is popped whatever way it was written.
+func (m *message) RemoveFirst(name string) {
+	i := m.find(name)
+	if i < 0 {
+		return
+	}
+	f := &m.fields[i]
+	if _, rest, more := nextItem(f.value); more && isList(f.id) {
+		f.value = trimBlank(rest)
+	} else {
+		m.fields = slices.Delete(m.fields, i, i+1)
+	}
+	_ = m.refresh(f.id)
+}
+
+// isList says whether the elements of a field may be written on one line or on several (RFC 3261 §7.3.1).
+func isList(id headerID) bool {
+	switch id {
+	case hVia, hRoute, hRecordRoute, hPath, hServiceRoute, hContact, hAllow, hSupported, hRequire, hUnsupported,
+		hProxyRequire, hAllowEvents, hAccept, hPAssertedIdentity, hReason, hWarning, hHistoryInfo:
+		return true
+	}
+	return false
+}
+
+// SetVia replaces the topmost Via, or adds one when there is none. CR, LF and NUL are refused.
+func (m *message) SetVia(v Via) error {
+	if breaksLine(v.Transport) || breaksLine(v.Host) || breaksLine(string(v.Params)) {
+		return &FieldError{"Via", "control character"}
+	}
+	f := field{headerNames[hVia], v.String(), hVia}
+	i := m.next(0, hVia, "")
+	if i < 0 {
+		return m.prepend(f)
+	}
+	if _, rest, more := nextItem(m.fields[i].value); more {
+		f.value += ", " + trimBlank(rest)
+	}
+	m.fields[i] = f
+	return m.refresh(hVia)
+}
+
+// PushVia puts a Via on top. CR, LF and NUL are refused.
+func (m *message) PushVia(v Via) error {
+	if breaksLine(v.Transport) || breaksLine(v.Host) || breaksLine(string(v.Params)) {
+		return &FieldError{"Via", "control character"}
+	}
+	return m.prepend(field{headerNames[hVia], v.String(), hVia})
+}
+
+// SetFrom sets the From field.
+func (m *message) SetFrom(n NameAddr) error { return m.setNameAddr(hFrom, n) }
+
+// SetTo sets the To field.
+func (m *message) SetTo(n NameAddr) error { return m.setNameAddr(hTo, n) }
+
+func (m *message) setNameAddr(id headerID, n NameAddr) error {
+	if err := n.check(headerNames[id]); err != nil {
+		return err
+	}
+	return m.set(field{headerNames[id], n.String(), id})
+}
+
+// SetCallID sets the Call-ID.
+func (m *message) SetCallID(s string) error { return m.SetHeader("Call-ID", s) }
+
+// SetCSeq sets the CSeq field.
+func (m *message) SetCSeq(c CSeq) error {
+	if !isToken(string(c.Method)) {
+		return &FieldError{"CSeq", "not a method"}
+	}
+	return m.set(field{headerNames[hCSeq], c.String(), hCSeq})
+}
+
+// SetContact replaces all Contacts by these, one field each; none removes them.
+func (m *message) SetContact(n ...NameAddr) error { return m.setNameAddrs(hContact, n) }
+
+// SetRoute replaces the route set by these, one field each; none removes it.
+func (m *message) SetRoute(n ...NameAddr) error { return m.setNameAddrs(hRoute, n) }
+
+func (m *message) setNameAddrs(id headerID, list []NameAddr) error {
+	for _, n := range list {
+		if err := n.check(headerNames[id]); err != nil {
+			return err
+		}
+	}
+	at := m.next(0, id, "")
+	if at < 0 {
+		at = len(m.fields)
+	}
+	m.remove(id, "")
+	for i, n := range list {
+		m.fields = slices.Insert(m.fields, at+i, field{headerNames[id], n.String(), id})
+	}
+	return nil
+}
+
+// check refuses a value that has a control character in any of its texts.
+func (n *NameAddr) check(name string) error {
+	for _, s := range [...]string{n.Display, n.URI.Scheme, n.URI.User, n.URI.Password, n.URI.Host, string(n.URI.Params),
+		n.URI.Headers, n.URI.Opaque, string(n.Params)} {
+		if breaksLine(s) {
+			return &FieldError{name, "control character"}
+		}
+	}
+	return nil
+}
+
+// SetBody sets the body and its Content-Type, which goes with an empty body. The slice is kept, not copied. The
+// Content-Length is written by AppendTo.
+func (m *message) SetBody(contentType string, body []byte) error {
+	if len(body) == 0 {
+		m.remove(hContentType, "")
+		m.body = nil
+	} else {
+		if err := m.SetHeader("Content-Type", contentType); err != nil {
+			return err
+		}
+		m.body = body
+	}
+	m.bare = false
+	return nil
+}

@@ -1,0 +1,207 @@
+package siptest
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// fault is what is wrong with a connection.
+type fault struct {
+	stalled    bool
+	blackholed bool
+	delay      time.Duration
+}
+
+// faultConn is the server's end of a connection below TLS and WebSocket, where
+// it can be made to fail.
+type faultConn struct {
+	net.Conn
+	faulty atomic.Bool // whether anything in fault is set: the common case costs one load
+
+	mu     sync.Mutex
+	cond   sync.Cond
+	fault  fault // guarded by mu
+	closed bool  // guarded by mu
+}
+
+func newFaultConn(nc net.Conn) *faultConn {
+	c := &faultConn{Conn: nc}
+	c.cond.L = &c.mu
+	return c
+}
+
+func (c *faultConn) Read(p []byte) (int, error) {
+	for {
+		if c.faulty.Load() {
+			c.waitUnstalled()
+		}
+		n, err := c.Conn.Read(p)
+		if !c.faulty.Load() || c.waitUnstalled() || err != nil {
+			return n, err
+		}
+	}
+}
+
+// waitUnstalled blocks while the connection is stalled. It reports whether what
+// was read may be passed on, which in a black hole it may not.
+func (c *faultConn) waitUnstalled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.fault.stalled && !c.closed {
+		c.cond.Wait()
+	}
+	return !c.fault.blackholed
+}
+
+func (c *faultConn) Write(p []byte) (int, error) {
+	if c.faulty.Load() {
+		c.mu.Lock()
+		swallow := c.fault.blackholed
+		c.mu.Unlock()
+		if swallow {
+			return len(p), nil
+		}
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *faultConn) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.cond.Broadcast()
+	c.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// cut closes the connection abruptly: the client reads a reset, not an EOF.
+func (c *faultConn) cut() {
+	c.mu.Lock()
+	c.closed = true
+	c.cond.Broadcast()
+	c.mu.Unlock()
+	reset(c.Conn)
+}
+
+func (c *faultConn) set(change func(*fault)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(&c.fault)
+	c.faulty.Store(c.fault.stalled || c.fault.blackholed)
+	c.cond.Broadcast()
+}
+
+func (c *faultConn) delay() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fault.delay
+}
+
+// reset closes a connection so that its peer sees ECONNRESET.
+func reset(nc net.Conn) {
+	switch nc := nc.(type) {
+	case *Wire:
+		nc.Cut()
+	case *net.TCPConn:
+		nc.SetLinger(0)
+	}
+	nc.Close()
+}
+
+// Drop cuts the connection without a word: no close frame, and a reset instead
+// of the end of the stream. What is queued for the client is lost.
+func (c *Conn) Drop() {
+	c.closeQueue()
+	c.net.cut()
+}
+
+// Stall makes the server stop (true) or go on (false) reading from the
+// connection. It goes on writing. What the client writes fills the buffers
+// between the two, 64 KiB in memory, then its writes block.
+func (c *Conn) Stall(on bool) { c.net.set(func(f *fault) { f.stalled = on }) }
+
+// Blackhole makes the connection swallow (true) everything both ways, as a NAT
+// that forgot it would, or work again (false). What was swallowed is lost, so a
+// WebSocket stream that lost part of a frame is of no use afterwards.
+func (c *Conn) Blackhole(on bool) { c.net.set(func(f *fault) { f.blackholed = on }) }
+
+// Delay makes everything that the server writes to the connection from now on
+// leave d later, in order. Zero ends it.
+func (c *Conn) Delay(d time.Duration) { c.net.set(func(f *fault) { f.delay = d }) }
+
+// Drop cuts all connections, as [Conn.Drop] does one.
+func (s *Server) Drop() {
+	s.mu.Lock()
+	conns := s.connections()
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.Drop()
+	}
+}
+
+// Stall is [Conn.Stall] for all connections, those to come included.
+func (s *Server) Stall(on bool) { s.setFault(func(f *fault) { f.stalled = on }) }
+
+// Blackhole is [Conn.Blackhole] for all connections, those to come included.
+func (s *Server) Blackhole(on bool) { s.setFault(func(f *fault) { f.blackholed = on }) }
+
+// Delay is [Conn.Delay] for all connections, those to come included.
+func (s *Server) Delay(d time.Duration) { s.setFault(func(f *fault) { f.delay = d }) }
+
+func (s *Server) setFault(change func(*fault)) {
+	s.mu.Lock()
+	change(&s.fault)
+	conns := s.connections()
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.net.set(change)
+	}
+}
+
+// A Refusal is how a server refuses new connections.
+type Refusal struct {
+	// Status is the HTTP status that the handshake is answered with, for
+	// example 503. Zero refuses the connection itself: syscall.ECONNREFUSED from
+	// DialContext, a reset from a listener.
+	Status int
+
+	// RetryAfter goes into the Retry-After field of that answer, in whole
+	// seconds. Zero: none.
+	RetryAfter time.Duration
+
+	// Hang lets new connections wait for ever instead: DialContext blocks until
+	// its context ends, and a listener accepts and says nothing.
+	Hang bool
+}
+
+// Refuse makes the server refuse new connections until [Server.Admit]. Those
+// that exist go on.
+func (s *Server) Refuse(r Refusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refusal = &r
+}
+
+// Admit ends what Refuse began.
+func (s *Server) Admit() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refusal = nil
+}
+
+// Restart is a crash and a new start: all connections are cut, and requests in
+// progress and nonces are forgotten. The registrations are kept with true, as
+// from a database, and lost with false.
+func (s *Server) Restart(keepBindings bool) {
+	s.mu.Lock()
+	s.stopExchanges()
+	s.nonces = nonceStore{}
+	if !keepBindings {
+		s.accounts = make(map[string]*account)
+		s.gruus = make(map[string]*binding)
+	}
+	s.broadcast()
+	s.mu.Unlock()
+	s.Drop()
+}

@@ -1,0 +1,133 @@
+package siptest
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gosipua/sipua/sip"
+)
+
+// receive takes one WebSocket message. It is called by the connection's reader
+// and never blocks on a connection.
+func (s *Server) receive(c *Conn, data []byte) {
+	if c.keepAlive(data) {
+		return
+	}
+	s.trace(In, c, data)
+	msg, err := sip.Parse(data)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counters.Received++
+	switch m := msg.(type) {
+	case *sip.Request:
+		s.receiveRequest(c, m, data)
+	case *sip.Response:
+		s.receiveResponse(c, m, data)
+	default:
+		s.counters.Malformed++
+		s.log("malformed message", c, "error", err)
+		s.refuseMalformed(c, err)
+	}
+}
+
+// refuseMalformed answers what cannot be read, where it can be answered.
+func (s *Server) refuseMalformed(c *Conn, err error) {
+	var perr *sip.ParseError
+	if !errors.As(err, &perr) || perr.Partial == nil || perr.Partial.Method() == sip.ACK {
+		return
+	}
+	res := sip.NewResponse(perr.Partial, sip.StatusBadRequest, "Malformed "+perr.Field)
+	res.SetToTag(sip.NewTag())
+	s.send(c, res)
+}
+
+// receiveRequest decides what a request is for. s.mu is held.
+func (s *Server) receiveRequest(c *Conn, req *sip.Request, data []byte) {
+	if script := s.scriptFor(req.Method()); script != nil {
+		script.deliver(c, req, data)
+		return
+	}
+	switch req.Method() {
+	case sip.ACK:
+		s.receiveACK(c, req, data)
+		return
+	case sip.CANCEL:
+		s.receiveCancel(c, req, data)
+		return
+	}
+	if ex := s.exchanges[exchangeKey(req)]; ex != nil {
+		return // repeated although the transport is reliable: its answer is on the way
+	}
+	if req.Method() == sip.REGISTER && s.isOurs(req.URI()) {
+		s.register(c, req)
+		return
+	}
+	s.proxy(c, req, data)
+}
+
+// isOurs reports whether the server is responsible for the host of u.
+func (s *Server) isOurs(u sip.URI) bool {
+	return s.hosts[strings.ToLower(u.Host)]
+}
+
+// newResponse is a response of the server itself, with a tag where one is due.
+func (s *Server) newResponse(req *sip.Request, code sip.StatusCode) *sip.Response {
+	res := sip.NewResponse(req, code, "")
+	if code != sip.StatusTrying {
+		res.SetToTag(sip.NewTag())
+	}
+	return res
+}
+
+// reply answers a request of c that is not forwarded. For INVITE the answer
+// waits for its ACK, as a server transaction does.
+func (s *Server) reply(c *Conn, req *sip.Request, res *sip.Response) {
+	s.send(c, res)
+	if req.Method() == sip.INVITE && res.StatusCode() >= 300 {
+		s.awaitACK(c, req)
+	}
+}
+
+// send queues a message for c. s.mu is held, so the order in which messages are
+// decided on is the order in which they leave.
+func (s *Server) send(c *Conn, m sip.Message) {
+	b := buffers.Get().(*[]byte)
+	*b = m.AppendTo((*b)[:0])
+	s.sendBuffer(c, b)
+}
+
+// sendBuffer is send for a message that is written already.
+func (s *Server) sendBuffer(c *Conn, b *[]byte) {
+	s.counters.Sent++
+	s.trace(Out, c, *b)
+	c.push(outgoing{kind: frameKind(*b), data: b})
+}
+
+func (s *Server) trace(d Direction, c *Conn, data []byte) {
+	if s.options.Trace != nil {
+		s.options.Trace(TraceEvent{Time: time.Now(), Direction: d, Conn: c, Message: data})
+	}
+}
+
+func (s *Server) log(text string, c *Conn, args ...any) {
+	if s.options.Logger != nil {
+		s.options.Logger.Debug(text, append([]any{"conn", c.id}, args...)...)
+	}
+}
+
+// addField appends a field that the server has made itself. A value no field can
+// have, which only hostile options lead to, is left out.
+func addField(m interface {
+	AddHeader(name, value string) error
+}, f sip.Field) {
+	_ = m.AddHeader(f.Name, f.Value)
+}
+
+func addInt(m interface {
+	AddHeader(name, value string) error
+}, name string, n int) {
+	addField(m, sip.Field{Name: name, Value: strconv.Itoa(n)})
+}

@@ -1,0 +1,20 @@
+package transaction
+
+// Flow is one connection to a server. Send queues a copy of one message and
+// does not block; on a flow that is gone it returns an error.
+type Flow interface {
+	ID() uint64
+	Send(msg []byte) error
+}
+
+// Link is a flow as transactions keep it.
+type Link struct {
+	Flow
+	Server string // URL of the flow's server
+
+	down bool
+	err  error // why
+}
+
+// Down reports whether the flow is gone.
+func (k *Link) Down() bool { return k.down }

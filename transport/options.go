@@ -1,0 +1,128 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+)
+
+// Options configures a [Pool]. The zero value of every field but Servers means
+// its default.
+type Options struct {
+	// Servers are chosen from as Server.Weight says. Without one, Dial has to name
+	// the server; else every attempt fails with a [*ServerError].
+	Servers []Server
+
+	// Dial, if set, is asked afresh before each connection attempt and may return
+	// the server changed: another URL, a new token in a header. Its error fails
+	// the attempt. It must return when its context ends.
+	Dial func(ctx context.Context, s Server) (Server, error)
+
+	// DialContext opens the connection under TLS and WebSocket, as in
+	// [http.Transport]. It must return when its context ends. Default: a [net.Dialer].
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	TLSConfig *tls.Config                           // for servers without their own; default: verification by the system's roots
+	Proxy     func(*http.Request) (*url.URL, error) // for servers without their own; default: no proxy. http.ProxyFromEnvironment fits
+	Jar       http.CookieJar                        // for servers without their own; default: none
+
+	ConnectTimeout time.Duration // of a whole attempt: Dial, TCP, TLS, handshake; default 10 s
+	WriteTimeout   time.Duration // of one write to the network; default 10 s
+
+	// RecoveryMin and RecoveryMax bound the wait between rounds of attempts, which
+	// grows exponentially with jitter. Defaults 2 s and 30 s; a maximum below the
+	// minimum is raised to it.
+	RecoveryMin, RecoveryMax time.Duration
+
+	PingInterval time.Duration // without inbound bytes before a WebSocket ping; default 5 s, negative: never
+	PongTimeout  time.Duration // from writing the ping to any inbound byte; default 4 s
+
+	// KeepAliveInterval is the upper interval of CRLF keep-alives (RFC 5626
+	// §4.4.1). Default 0: none unless Flow.SetKeepAlive asks.
+	KeepAliveInterval time.Duration
+
+	MaxMessage int // bytes of the longest SIP message taken and sent; default 64 KiB
+	HardLimit  int // bytes of a message that end the flow; default 4 MiB, at least MaxMessage
+	MaxQueue   int // bytes waiting to be written to one flow; default 1 MiB, at least MaxMessage
+
+	// FailBack, if set, is asked now and then while the flow is to a server lighter
+	// than another one; true means that the flow may move now (no call is up). The
+	// heavier server is connected first; the flow in use ends when it is up and
+	// FailBack has said true again. It must not block.
+	FailBack func() bool
+
+	Events Events       // what happens is told here
+	Logger *slog.Logger // default: nothing is logged
+}
+
+// Events are told by the pool's own goroutines, one at a time for one flow, in
+// the order things happened: Up, then any number of Message and TooLong, then
+// Down. A nil func is skipped. None may block: Message and TooLong run on the
+// flow's reader.
+type Events struct {
+	// Connecting says that an attempt begins. It counts from 1 since the last
+	// connection that held.
+	Connecting func(s Server, attempt int)
+
+	// Up says that f is connected. Pool.Flow returns it from before this call on.
+	Up func(f *Flow)
+
+	// Message brings one SIP message. data is valid during the call only.
+	Message func(f *Flow, data []byte)
+
+	// TooLong brings the first MaxMessage bytes of a message that was longer; the
+	// rest was dropped. head is valid during the call only. A request is to be
+	// answered 513 (RFC 3261 §21.5.7).
+	TooLong func(f *Flow, head []byte)
+
+	// Down says that f is gone; err is a [*FlowError]. Nothing about f follows.
+	Down func(f *Flow, err error)
+
+	// Failed says that an attempt failed; err is a [*ConnectError]. The next one
+	// follows after retryIn, 0 being at once. Attempts to fail back are not told.
+	Failed func(s Server, err error, retryIn time.Duration)
+}
+
+func (o Options) withDefaults() Options {
+	o.Servers = slices.Clone(o.Servers)
+	for i := range o.Servers {
+		o.Servers[i].Header = o.Servers[i].Header.Clone()
+	}
+	if len(o.Servers) == 0 {
+		o.Servers = []Server{{}}
+	}
+	if o.DialContext == nil {
+		o.DialContext = new(net.Dialer).DialContext
+	}
+	setDefault(&o.ConnectTimeout, 10*time.Second)
+	setDefault(&o.WriteTimeout, 10*time.Second)
+	setDefault(&o.RecoveryMin, 2*time.Second)
+	setDefault(&o.RecoveryMax, 30*time.Second)
+	o.RecoveryMax = max(o.RecoveryMax, o.RecoveryMin)
+	if o.PingInterval == 0 {
+		o.PingInterval = 5 * time.Second
+	}
+	setDefault(&o.PongTimeout, 4*time.Second)
+	o.KeepAliveInterval = max(o.KeepAliveInterval, 0)
+	setDefault(&o.MaxMessage, 64<<10)
+	setDefault(&o.HardLimit, 4<<20)
+	o.HardLimit = max(o.HardLimit, o.MaxMessage)
+	setDefault(&o.MaxQueue, 1<<20)
+	o.MaxQueue = max(o.MaxQueue, o.MaxMessage)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// setDefault replaces what is not positive.
+func setDefault[T int | time.Duration](v *T, def T) {
+	if *v <= 0 {
+		*v = def
+	}
+}

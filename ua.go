@@ -1,0 +1,423 @@
+package sipua
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/gosipua/sipua/registrar"
+	"github.com/gosipua/sipua/session"
+	"github.com/gosipua/sipua/session/rtc"
+	"github.com/gosipua/sipua/sip"
+	"github.com/gosipua/sipua/sip/core"
+	"github.com/gosipua/sipua/sip/digest"
+	"github.com/gosipua/sipua/transport"
+)
+
+// shutdownLimit bounds Shutdown by itself.
+const shutdownLimit = 5 * time.Second
+
+// UA is a SIP user agent: one address of record, registered over one of its
+// WebSocket servers, with any number of calls. Make one with [NewUA], Start it,
+// and in the end Shutdown or Close it.
+//
+// All methods may be called at any time, from any goroutine and from any
+// handler.
+type UA struct {
+	core     *core.Core
+	pool     *transport.Pool
+	reg      *registrar.Registrar
+	calls    *session.Manager
+	events   *core.Queue
+	traces   *core.Queue
+	domain   sip.URI
+	keepTel  bool
+	handler  Handler
+	defaults rtc.Options
+	register bool
+	log      *slog.Logger
+	ready    *readiness
+	once     sync.Once     // Close and Shutdown, the first of them
+	closed   chan struct{} // closed when one of them begins
+}
+
+// NewUA validates cfg as a whole and wires a UA from it. It does no I/O. The
+// error names everything that is wrong: errors.As finds the first
+// [*ConfigError].
+func NewUA(cfg Config) (*UA, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	ua := &UA{
+		handler:  cfg.Handler,
+		domain:   cfg.domain(),
+		keepTel:  cfg.KeepTel,
+		register: *cfg.Register,
+		log:      cfg.Logger,
+		ready:    newReadiness(),
+		closed:   make(chan struct{}),
+		defaults: rtc.Options{
+			STUNServers:   cfg.STUNServers,
+			TURNServers:   cfg.TURNServers,
+			RelayOnly:     cfg.ICERelayOnly,
+			GatherTimeout: cfg.ICEGatheringTimeout,
+			Logger:        cfg.Logger,
+		},
+	}
+	ua.wireCore(&cfg)
+	ua.wireTransport(&cfg)
+	ua.wireRegistrar(&cfg)
+	ua.wireCalls(&cfg)
+	return ua, nil
+}
+
+func (ua *UA) wireCore(cfg *Config) {
+	o := core.Options{
+		URI:                               cfg.aor(),
+		DisplayName:                       cfg.DisplayName,
+		Contact:                           cfg.contact(),
+		ViaHost:                           cfg.ViaHost,
+		UserAgent:                         cfg.UserAgent,
+		PreloadedRoute:                    cfg.UsePreloadedRoute,
+		Allow:                             allowed,
+		Supported:                         []string{"outbound", "path", "gruu"},
+		ExtraHeaders:                      cfg.ExtraHeaders,
+		Policy:                            cfg.policy(),
+		Credentials:                       cfg.credentials(),
+		Token:                             cfg.token(),
+		Realm:                             cfg.Realm,
+		AnswerChallengesInIncomingDialogs: cfg.AnswerChallengesInIncomingDialogs,
+		AcceptAnyUser:                     *cfg.AcceptAnyUser,
+		RecoveryLimit:                     cfg.RecoveryLimit,
+		MaxTransactions:                   cfg.MaxTransactions,
+		MaxDialogs:                        cfg.MaxDialogs,
+		Logger:                            cfg.Logger,
+		Trace:                             ua.tracer(cfg),
+	}
+	if cfg.HackViaTCP {
+		o.ViaTransport = "TCP"
+	}
+	ua.core = core.New(o)
+	ua.events, ua.traces = ua.core.NewQueue(nil), ua.core.NewQueue(nil)
+	ua.core.Lock()
+	defer ua.core.Unlock()
+	if ua.handler.Message != nil {
+		ua.core.Handle(sip.MESSAGE, ua.asking(ua.handler.Message))
+	}
+	if ua.handler.Options != nil {
+		ua.core.Handle(sip.OPTIONS, ua.asking(ua.handler.Options))
+	}
+}
+
+// allowed are the methods that a UA takes, inside calls or outside.
+var allowed = []sip.Method{
+	sip.INVITE, sip.ACK, sip.CANCEL, sip.BYE, sip.UPDATE, sip.OPTIONS,
+	sip.INFO, sip.MESSAGE, sip.NOTIFY, sip.REFER,
+}
+
+func (ua *UA) wireTransport(cfg *Config) {
+	ua.pool = transport.NewPool(transport.Options{
+		Servers:           cfg.WSServers,
+		Dial:              cfg.Dial,
+		DialContext:       cfg.DialContext,
+		ConnectTimeout:    cfg.ConnectTimeout,
+		RecoveryMin:       cfg.ConnectionRecoveryMinInterval,
+		RecoveryMax:       cfg.ConnectionRecoveryMaxInterval,
+		PingInterval:      cfg.PingInterval,
+		PongTimeout:       cfg.PongTimeout,
+		KeepAliveInterval: cfg.KeepAliveInterval,
+		MaxMessage:        cfg.MaxMessageSize,
+		FailBack:          ua.failBack(cfg.FailBack),
+		Logger:            cfg.Logger,
+		Events: transport.Events{
+			Connecting: func(s WSServer, attempt int) {
+				ua.connection(ConnectionEvent{State: Connecting, Server: s, Attempt: attempt})
+			},
+			Failed: func(s WSServer, err error, retryIn time.Duration) {
+				ua.ready.failed(err)
+				ua.connection(ConnectionEvent{State: ConnectFailed, Server: s, Err: err, RetryIn: retryIn})
+			},
+			Up:      ua.flowUp,
+			Message: func(f *transport.Flow, data []byte) { ua.core.Receive(f, data) },
+			TooLong: func(f *transport.Flow, head []byte) { ua.core.ReceiveTooLong(f, head) },
+			Down: func(f *transport.Flow, err error) {
+				ua.ready.failed(err)
+				ua.connection(ConnectionEvent{State: Disconnected, Server: f.Server(), Err: err})
+				ua.core.FlowDown(f, err)
+			},
+		},
+	})
+}
+
+// failBack tells the pool whether it may leave a server that works.
+func (ua *UA) failBack(wanted bool) func() bool {
+	if !wanted {
+		return nil
+	}
+	return func() bool { return !ua.calls.Busy() }
+}
+
+func (ua *UA) flowUp(f *transport.Flow) {
+	s := f.Server()
+	host, port := s.HostPort()
+	ua.connection(ConnectionEvent{State: Connected, Server: s})
+	ua.core.FlowUp(f, core.FlowInfo{
+		Server: s.URL, Secure: s.Secure(), Host: host, Port: port, Local: f.LocalAddr().String(),
+	})
+	if !ua.register {
+		ua.ready.done(nil)
+	}
+}
+
+func (ua *UA) wireRegistrar(cfg *Config) {
+	ua.reg = registrar.New(registrar.Options{
+		Core:         ua.core,
+		Registrar:    cfg.registrar(),
+		AOR:          cfg.aor(),
+		Contact:      cfg.registerContact(),
+		InstanceID:   cfg.instanceURN(),
+		Expires:      cfg.RegisterExpires,
+		FromTagTrail: cfg.RegisterFromTagTrail,
+		Auto:         ua.register,
+		Event:        ua.registration,
+		KeepAlive: func(f core.Flow, d time.Duration) {
+			if f, ok := f.(*transport.Flow); ok {
+				f.SetKeepAlive(d)
+			}
+		},
+		Logger: cfg.Logger,
+	})
+}
+
+func (ua *UA) wireCalls(cfg *Config) {
+	media := cfg.Media
+	if media == nil {
+		media = rtc.New(ua.defaults)
+	}
+	ua.calls = session.NewManager(session.Options{
+		Core:            ua.core,
+		Identity:        cfg.aor(),
+		Domain:          cfg.domain(),
+		KeepTel:         cfg.KeepTel,
+		Media:           media,
+		MediaDefaults:   ua.withDefaults,
+		Call:            cfg.Handler.Call,
+		Handler:         cfg.Handler.Session,
+		NoAnswerTimeout: cfg.NoAnswerTimeout,
+		RingTimeout:     cfg.RingTimeout,
+		MaxCalls:        cfg.MaxCalls,
+		Logger:          cfg.Logger,
+	})
+}
+
+// withDefaults gives the factory of a call the UA's ICE settings where it
+// brings none of its own.
+func (ua *UA) withDefaults(f session.MediaFactory) session.MediaFactory {
+	if f, ok := f.(*rtc.Factory); ok {
+		return f.WithDefaults(ua.defaults)
+	}
+	return f
+}
+
+// connection tells the application of a change of the connection.
+func (ua *UA) connection(e ConnectionEvent) {
+	if h := ua.handler.Connection; h != nil {
+		ua.events.Push(func() { h(e) })
+	}
+}
+
+// registration takes a change of the registration.
+func (ua *UA) registration(e registrar.Event) {
+	switch e.Kind {
+	case registrar.EventRegistered:
+		ua.ready.done(nil)
+	case registrar.EventFailed:
+		ua.ready.failed(e.Err)
+		if isRefusal(e.Err) {
+			ua.ready.done(e.Err)
+		}
+	}
+	if h := ua.handler.Registration; h != nil {
+		ua.events.Push(func() { h(e) })
+	}
+}
+
+// isRefusal reports whether a REGISTER failed by the registrar's decision and
+// not for want of time or of a server.
+func isRefusal(err error) bool {
+	var res *sip.ResponseError
+	return errors.As(err, &res) && res.StatusCode()/100 != 5 && res.StatusCode() != sip.StatusRequestTimeout
+}
+
+// asking has the application answer a request outside calls.
+func (ua *UA) asking(h func(context.Context, *sip.Request) sip.StatusCode) func(*core.Incoming) {
+	return func(in *core.Incoming) {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		in.OnLost = cancel
+		ok := ua.events.Push(func() {
+			code := sip.StatusServerInternalError // what a panic comes to
+			defer func() {
+				cancel(nil)
+				ua.core.Lock()
+				defer ua.core.Unlock()
+				in.Reply(code, "")
+			}()
+			if answer := h(ctx, in.Request()); answer.IsFinal() {
+				code = answer
+			}
+		})
+		if !ok {
+			cancel(nil)
+			in.Reply(sip.StatusServerInternalError, "", sip.Field{Name: "Retry-After", Value: "5"})
+		}
+	}
+}
+
+// Start connects and, unless Config.Register says otherwise, registers; it may
+// be called once. It returns nil when the UA is ready. A refusal by the
+// registrar is a [*sip.ResponseError]. When ctx ends first Start returns its
+// cause, joined with the last failure, while the UA goes on trying in the
+// background until Close; with a ctx that has ended already it returns at once
+// and does just that.
+func (ua *UA) Start(ctx context.Context) error {
+	select {
+	case <-ua.closed:
+		return net.ErrClosed
+	default:
+	}
+	if !ua.ready.start() {
+		return errors.New("sipua: Start was called before")
+	}
+	ua.pool.Start()
+	select {
+	case <-ua.ready.ch:
+		return ua.ready.err()
+	case <-ua.closed:
+		return net.ErrClosed
+	case <-ctx.Done():
+		return errors.Join(context.Cause(ctx), ua.ready.lastFailure())
+	}
+}
+
+// Shutdown ends everything politely: it hangs up every call, removes the
+// registration and closes the connection, waiting for the answers until ctx
+// ends, 5 s at most; with a ctx that has ended it still writes BYE and
+// un-REGISTER. It does not wait for the application's handlers, so it may be
+// called from one. Afterwards everything returns an error that is
+// [net.ErrClosed], a second Shutdown too.
+func (ua *UA) Shutdown(ctx context.Context) error {
+	err := net.ErrClosed
+	ua.once.Do(func() {
+		close(ua.closed)
+		err = ua.shutdown(ctx)
+	})
+	return err
+}
+
+func (ua *UA) shutdown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, shutdownLimit)
+	defer cancel()
+	ua.calls.HangupAll()
+	err := ua.calls.Wait(ctx)
+	if ua.reg.Registration().Bound() {
+		err = errors.Join(err, ua.reg.Unregister(ctx, false))
+	}
+	ua.calls.Close()
+	ua.reg.Close()
+	ua.core.Close(net.ErrClosed)
+	err = errors.Join(err, ua.pool.Shutdown(ctx))
+	ua.core.Wait()
+	return err
+}
+
+// Close ends everything at once: what is decided is written, within 200 ms,
+// then the connection is closed. Like Shutdown it waits for all that is the
+// UA's own and for no handler.
+func (ua *UA) Close() error {
+	err := net.ErrClosed
+	ua.once.Do(func() {
+		close(ua.closed)
+		ua.calls.Close()
+		ua.reg.Close()
+		ua.core.Close(net.ErrClosed)
+		err = ua.pool.Close()
+		ua.core.Wait()
+	})
+	return err
+}
+
+// Call calls target and returns when the call is up, or why it is not: an
+// error for which errors.Is(err, sip.StatusBusyHere) and its like tell the
+// refusal. Target is a SIP URI, a user of our own domain, a number or a tel:
+// URI. When ctx ends first Call returns its cause at once and gives the call
+// up in the background; once Call has returned, ctx has no effect. Nil options
+// mean all defaults.
+func (ua *UA) Call(ctx context.Context, target string, o *session.CallOptions) (*session.Session, error) {
+	return ua.calls.Call(ctx, target, o)
+}
+
+// Invite is Call without the waiting: it returns at once, and the Session tells
+// what comes of it.
+func (ua *UA) Invite(ctx context.Context, target string, o *session.CallOptions) (*session.Session, error) {
+	return ua.calls.Invite(ctx, target, o)
+}
+
+// Calls returns the calls that are not over, in no order.
+func (ua *UA) Calls() []*session.Session { return ua.calls.Sessions() }
+
+// Register sends a REGISTER and returns its outcome; from then on the
+// registration is kept, also where Config.Register is false (RFC 3261 §10.2).
+func (ua *UA) Register(ctx context.Context) error { return ua.reg.Register(ctx) }
+
+// Unregister removes our binding, or with all every binding of our address,
+// and stops keeping it (RFC 3261 §10.2.2).
+func (ua *UA) Unregister(ctx context.Context, all bool) error { return ua.reg.Unregister(ctx, all) }
+
+// Registration is where the registration stands.
+func (ua *UA) Registration() registrar.Registration { return ua.reg.Registration() }
+
+// SetCredentials changes what challenges are answered with, as
+// digest.Password("alice", "new password"), or the token that goes unasked, as
+// digest.Bearer(token), and lets a registration go on that was refused with the
+// old ones. It replaces Config.Credentials too.
+func (ua *UA) SetCredentials(c digest.Credentials) {
+	ua.core.Lock()
+	if c.IsToken() {
+		ua.core.SetCredentials(nil, func(context.Context) (digest.Credentials, error) { return c, nil })
+	} else {
+		ua.core.SetCredentials(func(context.Context, digest.Challenge) (digest.Credentials, error) { return c, nil }, nil)
+	}
+	ua.core.Unlock()
+	ua.reg.CredentialsChanged()
+}
+
+// SetDisplayName changes the display name of requests to come. It fails on CR,
+// LF and NUL.
+func (ua *UA) SetDisplayName(name string) error {
+	var p problems
+	p.text("display_name", name)
+	if len(p) > 0 {
+		return errors.Join(p...)
+	}
+	ua.core.Lock()
+	defer ua.core.Unlock()
+	ua.core.SetDisplayName(name)
+	return nil
+}
+
+// SetExtraHeaders changes the fields that are added to every message to come.
+func (ua *UA) SetExtraHeaders(fields []sip.Field) error {
+	var p problems
+	p.extraHeaders(fields)
+	if len(p) > 0 {
+		return errors.Join(p...)
+	}
+	ua.core.Lock()
+	defer ua.core.Unlock()
+	ua.core.SetExtraHeaders(fields)
+	return nil
+}
