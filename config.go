@@ -198,7 +198,7 @@ type Config struct {
 	MaxDialogs int `json:"max_dialogs"`
 
 	// MaxCalls bounds the calls at a time; beyond it an incoming one is answered
-	// 486 and an outgoing one fails. A number, > 0. Default 1000. From SIP.js
+	// 486 and an outgoing one fails. A number, > 0. Default 1024. From SIP.js
 	// (maxSimultaneousSessions).
 	MaxCalls int `json:"max_calls"`
 
@@ -362,7 +362,7 @@ func (c Config) withDefaults() Config {
 	c.MaxMessageSize = cmp.Or(c.MaxMessageSize, 64<<10)
 	c.MaxTransactions = cmp.Or(c.MaxTransactions, 1000)
 	c.MaxDialogs = cmp.Or(c.MaxDialogs, 1000)
-	c.MaxCalls = cmp.Or(c.MaxCalls, 1000)
+	c.MaxCalls = cmp.Or(c.MaxCalls, 1024)
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
@@ -445,19 +445,27 @@ func (c *Config) contact() sip.URI {
 // instanceURN is the value of +sip.instance, without its brackets (RFC 5626 §4.1).
 func (c *Config) instanceURN() string { return "urn:uuid:" + c.InstanceID }
 
-// iceProblem says what is wrong with the URI of an ICE server, which must have
-// one of the schemes given, or "". pion/stun takes any text for a host and any
-// number for a port, so both are looked at here too.
-func iceProblem(uri string, schemes ...stun.SchemeType) string {
+// stunProblem says what is wrong with the URI of a STUN server (RFC 7064), or "".
+func stunProblem(uri string) string {
+	return iceProblem(uri, "STUN", stun.SchemeTypeSTUN, stun.SchemeTypeSTUNS)
+}
+
+// turnProblem says what is wrong with the URI of a TURN server (RFC 7065), or "".
+func turnProblem(uri string) string {
+	return iceProblem(uri, "TURN", stun.SchemeTypeTURN, stun.SchemeTypeTURNS)
+}
+
+// iceProblem looks at host and port too, for pion/stun takes any text for a host
+// and any number for a port.
+func iceProblem(uri, name string, plain, secure stun.SchemeType) string {
 	u, err := stun.ParseURI(uri)
-	name := strings.ToUpper(schemes[0].String())
 	switch {
 	case err != nil && strings.Contains(uri, "://"):
 		return fmt.Sprintf("is not a %s URI: there is no // in it", name)
 	case err != nil:
-		return fmt.Sprintf("is not a %s URI: %v", name, err)
-	case !slices.Contains(schemes, u.Scheme):
-		return fmt.Sprintf("has the scheme %s, not %s or %s", u.Scheme, schemes[0], schemes[1])
+		return fmt.Sprintf("is not a %s URI: want %s:HOST[:PORT] or %s:HOST[:PORT]", name, plain, secure)
+	case u.Scheme != plain && u.Scheme != secure:
+		return fmt.Sprintf("has the scheme %s, not %s or %s", u.Scheme, plain, secure)
 	case !isHost(u.Host):
 		return "has no valid host"
 	case u.Port < 1 || u.Port > 65535:

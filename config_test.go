@@ -112,7 +112,7 @@ var fieldCases = map[string]fieldCase{
 	"MaxMessageSize":    count(`131072`, 65536, func(c *Config) *int { return &c.MaxMessageSize }),
 	"MaxTransactions":   count(`10`, 1000, func(c *Config) *int { return &c.MaxTransactions }),
 	"MaxDialogs":        count(`10`, 1000, func(c *Config) *int { return &c.MaxDialogs }),
-	"MaxCalls":          count(`10`, 1000, func(c *Config) *int { return &c.MaxCalls }),
+	"MaxCalls":          count(`10`, 1024, func(c *Config) *int { return &c.MaxCalls }),
 	"HackViaTCP":        {json: `true`},
 	"HackIPInContact":   {json: `true`},
 	"Dial": {set: func(c *Config) {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/transport"
-	"github.com/pion/stun/v2"
 )
 
 // ConfigError is one problem of a [Config]. What [NewUA] and
@@ -218,7 +217,7 @@ func (c *Config) validateRegistration(p *problems) {
 
 func (c *Config) validateMedia(p *problems) {
 	for _, s := range c.STUNServers {
-		if why := iceProblem(s, stun.SchemeTypeSTUN, stun.SchemeTypeSTUNS); why != "" {
+		if why := stunProblem(s); why != "" {
 			p.add("stun_servers", s, why)
 		}
 	}
@@ -228,7 +227,7 @@ func (c *Config) validateMedia(p *problems) {
 			p.add("turn_servers", "", entry+"urls is missing: one at least")
 		}
 		for _, u := range s.URLs {
-			if why := iceProblem(u, stun.SchemeTypeTURN, stun.SchemeTypeTURNS); why != "" {
+			if why := turnProblem(u); why != "" {
 				p.add("turn_servers", u, entry+why)
 			}
 		}

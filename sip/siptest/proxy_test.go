@@ -93,6 +93,7 @@ func TestBestFinalResponse(t *testing.T) {
 				invites := make([]*siptest.Received, len(phones))
 				for i, phone := range phones {
 					invites[i] = phone.Expect(sip.INVITE).Respond(180)
+					call.ExpectResponse(180)
 				}
 				for i, code := range tt.codes {
 					if i > 0 && tt.cancels {
