@@ -2,6 +2,8 @@ package sipua
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/sip/digest"
@@ -50,19 +52,19 @@ func (c *Config) token() func(context.Context) (digest.Credentials, error) {
 // itself: +sip.instance, reg-id and expires.
 func (c *Config) registerContact() sip.NameAddr {
 	n := sip.NameAddr{URI: c.contact()}
-	for name, value := range c.ContactURIParams {
-		n.URI.Params = withParam(n.URI.Params, name, value)
-	}
+	n.URI.Params = withParams(n.URI.Params, c.ContactURIParams)
 	n.Params = n.Params.WithFlag("+sip.ice") // RFC 5768 §3
-	for name, value := range c.ContactParams {
-		n.Params = withParam(n.Params, name, value)
-	}
+	n.Params = withParams(n.Params, c.ContactParams)
 	return n
 }
 
-func withParam(p sip.Params, name, value string) sip.Params {
-	if value == "" {
-		return p.WithFlag(name)
+func withParams(p sip.Params, more map[string]string) sip.Params {
+	for _, name := range slices.Sorted(maps.Keys(more)) {
+		if value := more[name]; value != "" {
+			p = p.With(name, value)
+		} else {
+			p = p.WithFlag(name)
+		}
 	}
-	return p.With(name, value)
+	return p
 }

@@ -36,7 +36,6 @@ type UA struct {
 	domain   sip.URI
 	keepTel  bool
 	handler  Handler
-	defaults rtc.Options
 	register bool
 	log      *slog.Logger
 	ready    *readiness
@@ -60,13 +59,6 @@ func NewUA(cfg Config) (*UA, error) {
 		log:      cfg.Logger,
 		ready:    newReadiness(),
 		closed:   make(chan struct{}),
-		defaults: rtc.Options{
-			STUNServers:   cfg.STUNServers,
-			TURNServers:   cfg.TURNServers,
-			RelayOnly:     cfg.ICERelayOnly,
-			GatherTimeout: cfg.ICEGatheringTimeout,
-			Logger:        cfg.Logger,
-		},
 	}
 	ua.wireCore(&cfg)
 	ua.wireTransport(&cfg)
@@ -194,17 +186,31 @@ func (ua *UA) wireRegistrar(cfg *Config) {
 }
 
 func (ua *UA) wireCalls(cfg *Config) {
+	ice := rtc.Options{
+		STUNServers:   cfg.STUNServers,
+		TURNServers:   cfg.TURNServers,
+		RelayOnly:     cfg.ICERelayOnly,
+		GatherTimeout: cfg.ICEGatheringTimeout,
+		Logger:        cfg.Logger,
+	}
+	// A factory of this module has the UA's ICE settings where it brings none.
+	complete := func(f session.MediaFactory) session.MediaFactory {
+		if f, ok := f.(*rtc.Factory); ok {
+			return f.WithDefaults(ice)
+		}
+		return f
+	}
 	media := cfg.Media
 	if media == nil {
-		media = rtc.New(ua.defaults)
+		media = rtc.New(rtc.Options{})
 	}
 	ua.calls = session.NewManager(session.Options{
 		Core:            ua.core,
 		Identity:        cfg.aor(),
 		Domain:          cfg.domain(),
 		KeepTel:         cfg.KeepTel,
-		Media:           media,
-		MediaDefaults:   ua.withDefaults,
+		Media:           complete(media),
+		MediaDefaults:   complete,
 		Call:            cfg.Handler.Call,
 		Handler:         cfg.Handler.Session,
 		NoAnswerTimeout: cfg.NoAnswerTimeout,
@@ -212,15 +218,6 @@ func (ua *UA) wireCalls(cfg *Config) {
 		MaxCalls:        cfg.MaxCalls,
 		Logger:          cfg.Logger,
 	})
-}
-
-// withDefaults gives the factory of a call the UA's ICE settings where it
-// brings none of its own.
-func (ua *UA) withDefaults(f session.MediaFactory) session.MediaFactory {
-	if f, ok := f.(*rtc.Factory); ok {
-		return f.WithDefaults(ua.defaults)
-	}
-	return f
 }
 
 // connection tells the application of a change of the connection.

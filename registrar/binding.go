@@ -13,12 +13,16 @@ import (
 const (
 	minExpires = 10 * time.Second // anything shorter is refreshed as if it were this
 	maxExpires = 24 * time.Hour
-	margin     = 5 * time.Second // before the binding lapses
+	margin     = 5 * time.Second // from a refresh until the binding lapses, at least
 )
 
-// ErrNoBinding: the registrar's 2xx lists several bindings and none of them is
-// ours, so calls would go elsewhere.
-var ErrNoBinding = errors.New("registrar: our Contact is not among those of the response")
+// maxFlowTimer bounds Flow-Timer: less often than this no keep-alive helps.
+const maxFlowTimer = time.Hour
+
+// ErrNoBinding: the registrar's 2xx has no binding of ours. It lists several
+// Contacts and none of them is ours, so calls would go elsewhere, or it grants
+// ours no time at all.
+var ErrNoBinding = errors.New("registrar: the response to REGISTER has no binding of ours")
 
 // binding is what a 2xx to REGISTER says (RFC 3261 §10.3 step 8).
 type binding struct {
@@ -31,80 +35,113 @@ type binding struct {
 	flowTimer time.Duration
 }
 
-// readBinding finds our own binding in res: by instance and reg-id, then by
-// GRUU, then by URI. A registrar that lists one Contact or none means ours by
-// it, whatever it made of it. Contacts of others that do not parse are nobody's
-// concern.
+// readBinding finds our own binding in res. A registrar that lists one Contact
+// or none means ours by it, whatever it made of it. Contacts of others that do
+// not parse are nobody's concern.
 func readBinding(res *sip.Response, own sip.URI, instance string, asked time.Duration) (binding, error) {
-	b := binding{contacts: contactsOf(res)}
-	mine, found := match(b.contacts, own, instance)
-	switch {
-	case found:
-	case len(b.contacts) > 1:
-		return b, ErrNoBinding
-	case len(b.contacts) == 1:
-		mine, b.rewritten = b.contacts[0], true
-	default:
-		b.rewritten = true
+	contacts, listed := contactsOf(res)
+	b := binding{contacts: contacts, flowTimer: flowTimerOf(res)}
+	mine, found := match(contacts, own, instance)
+	if !found {
+		if listed > 1 {
+			return b, ErrNoBinding
+		}
+		if len(contacts) == 1 {
+			mine = contacts[0]
+		}
 	}
-	b.expires = expiresOf(res, mine, asked)
+	granted := expiresOf(res, mine, asked)
+	if granted == 0 {
+		return b, ErrNoBinding
+	}
+	b.expires = min(max(granted, minExpires), maxExpires)
+	b.rewritten = !mine.URI.Equal(own)
 	b.public = uriParam(mine, "pub-gruu")
 	b.temporary = uriParam(mine, "temp-gruu")
-	b.routes, _ = res.NameAddrs("Service-Route")
-	if s, err := strconv.Atoi(strings.TrimSpace(res.Header("Flow-Timer"))); err == nil && s > 0 {
-		b.flowTimer = time.Duration(min(s, 3600)) * time.Second
+	if routes, err := res.NameAddrs("Service-Route"); err == nil { // part of a route leads nowhere
+		b.routes = routes
 	}
 	return b, nil
 }
 
-// contactsOf has the Contacts that parse.
-func contactsOf(res *sip.Response) []sip.NameAddr {
-	var all []sip.NameAddr
-	for _, text := range res.List("Contact") {
+// contactsOf has the Contacts that parse, and how many there are in all.
+func contactsOf(res *sip.Response) (contacts []sip.NameAddr, listed int) {
+	all := res.List("Contact")
+	for _, text := range all {
 		if n, err := sip.ParseNameAddr(text); err == nil {
-			all = append(all, n)
+			contacts = append(contacts, n)
 		}
 	}
-	return all
+	return contacts, len(all)
 }
 
+// match finds our own Contact: by instance and reg-id (RFC 5626 §6), then by
+// GRUU, then by URI. A registrar without RFC 5626 may also list what an earlier
+// run of this instance has left, so that among several the URI decides.
 func match(contacts []sip.NameAddr, own sip.URI, instance string) (sip.NameAddr, bool) {
+	byURI := func(n sip.NameAddr) bool { return n.URI.Equal(own) }
 	byInstance := func(n sip.NameAddr) bool {
 		id, ok := n.Params.Lookup("+sip.instance")
-		reg := n.Params.Value("reg-id")
-		return ok && strings.EqualFold(strings.Trim(id, "<>"), instance) && (reg == "" || reg == "1")
+		reg, outbound := n.Params.Lookup("reg-id")
+		return ok && instance != "" && strings.EqualFold(strings.Trim(id, "<>"), instance) &&
+			(!outbound || reg == regID)
 	}
 	byGRUU := func(n sip.NameAddr) bool {
-		u := uriParam(n, "pub-gruu")
-		gr, ok := u.Params.Lookup("gr")
-		return ok && strings.EqualFold(gr, instance)
+		gr, ok := uriParam(n, "pub-gruu").Params.Lookup("gr")
+		return ok && instance != "" && strings.EqualFold(gr, instance)
 	}
-	byURI := func(n sip.NameAddr) bool { return n.URI.Equal(own) }
 	for _, ours := range []func(sip.NameAddr) bool{byInstance, byGRUU, byURI} {
-		for _, n := range contacts {
-			if ours(n) {
+		var first *sip.NameAddr
+		for i, n := range contacts {
+			switch {
+			case !ours(n):
+			case byURI(n):
 				return n, true
+			case first == nil:
+				first = &contacts[i]
 			}
+		}
+		if first != nil {
+			return *first, true
 		}
 	}
 	return sip.NameAddr{}, false
 }
 
 // expiresOf is the lifetime granted: that of our own Contact, else the Expires
-// field's, else what was asked for.
+// field's, else what was asked for (RFC 3261 §10.2.4).
 func expiresOf(res *sip.Response, mine sip.NameAddr, asked time.Duration) time.Duration {
-	granted := asked
-	if s, ok := res.Expires(); ok {
-		granted = time.Duration(s) * time.Second
-	}
 	if text, ok := mine.Params.Lookup("expires"); ok {
 		if s, err := strconv.ParseUint(text, 10, 32); err == nil {
-			granted = time.Duration(s) * time.Second
+			return time.Duration(s) * time.Second
 		}
 	}
-	return min(max(granted, minExpires), maxExpires)
+	if s, ok := res.Expires(); ok {
+		return time.Duration(s) * time.Second
+	}
+	return asked
 }
 
+// flowTimerOf is the Flow-Timer (RFC 5626 §4.4), zero without one. Only its
+// leading digits count: Kamailio 5.6 ends the field with CR NUL, so that the
+// next one runs into it.
+func flowTimerOf(res *sip.Response) time.Duration {
+	text := res.Header("Flow-Timer")
+	end := 0
+	for end < len(text) && '0' <= text[end] && text[end] <= '9' {
+		end++
+	}
+	if end == 0 {
+		return 0
+	}
+	s, err := strconv.ParseUint(text[:end], 10, 32)
+	if err != nil { // of those digits: too large
+		return maxFlowTimer
+	}
+	return min(time.Duration(s)*time.Second, maxFlowTimer)
+}
+
+// uriParam is a parameter that holds a URI, zero without one.
 func uriParam(n sip.NameAddr, name string) sip.URI {
 	text, ok := n.Params.Lookup(name)
 	if !ok {

@@ -10,17 +10,20 @@ const (
 	Registering               // a REGISTER is out, and there is no binding yet
 	Registered                // the binding is there
 	Refreshing                // the binding is there, and the REGISTER that renews it is out
-	BackingOff                // the last REGISTER failed; the next one waits for its time
+	BackingOff                // the next REGISTER waits for its time: the last one failed, or there were too many
 	Refused                   // the registrar refused our credentials; nothing is tried by itself
 	Removing                  // the REGISTER that removes the binding is out
 	Closed                    // over
+	numStates
 )
 
-var stateNames = [...]string{"Unregistered", "Waiting", "Registering", "Registered", "Refreshing", "BackingOff", "Refused", "Removing", "Closed"}
+var stateNames = [numStates]string{
+	"Unregistered", "Waiting", "Registering", "Registered", "Refreshing", "BackingOff", "Refused", "Removing", "Closed",
+}
 
 // String returns the state's name.
 func (s State) String() string {
-	if int(s) < len(stateNames) {
+	if s < numStates {
 		return stateNames[s]
 	}
 	return "Unknown"
@@ -31,19 +34,24 @@ type input uint8
 
 const (
 	inWant     input = iota // the application wants the registration, or its credentials changed
-	inFlowUp                // a connection is there
+	inFlowUp                // a connection is there, perhaps in place of another
 	inFlowDown              // it is gone
 	inAccepted              // 2xx
-	inFailed                // refused, timed out or lost, and worth another try
+	inFailed                // refused or timed out, and worth another try
 	inRefused               // our credentials are wrong
+	inHeld                  // the REGISTER may not leave yet
 	inDue                   // the refresh or the next attempt is due
+	inLapsed                // the binding's time is over
 	inUnwant                // the application wants it no more
+	inHurry                 // whoever wants it no more waits no longer
 	inRemoved               // the answer to the removal, whatever it is
 	inClose
 	numInputs
 )
 
-var inputNames = [...]string{"Want", "FlowUp", "FlowDown", "Accepted", "Failed", "Refused", "Due", "Unwant", "Removed", "Close"}
+var inputNames = [numInputs]string{
+	"Want", "FlowUp", "FlowDown", "Accepted", "Failed", "Refused", "Held", "Due", "Lapsed", "Unwant", "Hurry", "Removed", "Close",
+}
 
 func (i input) String() string { return inputNames[i] }
 
@@ -55,114 +63,164 @@ const (
 	doRegister        // send a REGISTER
 	doKeep            // arm the refresh
 	doRetry           // arm the next attempt
-	doStop            // disarm; what waits for an outcome gets the failure
 	doRemove          // send the REGISTER that removes the binding
+	numActions
 )
 
-var actionNames = [...]string{"Nothing", "Register", "Keep", "Retry", "Stop", "Remove"}
+var actionNames = [numActions]string{"Nothing", "Register", "Keep", "Retry", "Remove"}
 
 func (a action) String() string { return actionNames[a] }
 
-// machine decides when a REGISTER is due. The driver in registrar.go sends it.
+// machine decides when a REGISTER is due; the driver in register.go sends it.
 type machine struct {
 	state State
 	flow  bool // there is a connection
+	bound bool // there is a binding of ours
+	// turn: the application changed its mind while a REGISTER is out. The
+	// opposite one leaves when this one is answered (RFC 3261 §10.2).
+	turn bool
 }
 
 // step takes one input and returns what to do. It does no I/O and has no clock.
+// What a row does not name changes nothing.
 func (m *machine) step(in input) action {
 	switch in {
 	case inFlowUp:
 		m.flow = true
 	case inFlowDown:
-		m.flow = false
+		m.flow, m.bound = false, false
+	case inLapsed:
+		m.bound = false
 	case inClose:
-		return m.to(Closed, doStop)
+		return m.to(Closed, doNothing)
 	}
 	switch m.state {
 	case Unregistered, Refused:
-		if in == inWant {
-			return m.begin()
-		}
-		if in == inUnwant && m.flow && m.state == Unregistered {
-			return m.to(Removing, doRemove)
-		}
-		if in == inUnwant {
-			return m.to(Unregistered, doStop)
-		}
+		return m.resting(in)
 	case Waiting, BackingOff:
 		return m.pausing(in)
 	case Registering, Refreshing:
+		if m.turn {
+			return m.sendingInVain(in)
+		}
 		return m.sending(in)
 	case Registered:
-		switch in {
-		case inWant, inDue, inFlowUp:
-			return m.to(Refreshing, doRegister)
-		case inFlowDown:
-			return m.to(Waiting, doNothing)
-		case inUnwant:
-			return m.to(Removing, doRemove)
-		}
+		return m.keeping(in)
 	case Removing:
-		switch in {
-		case inRemoved, inFlowDown:
-			return m.to(Unregistered, doStop)
-		case inWant:
-			return m.begin()
-		}
+		return m.removing(in)
 	}
 	return doNothing
 }
 
-// pausing is the row of Waiting and BackingOff.
+func (m *machine) resting(in input) action {
+	switch in {
+	case inWant:
+		return m.begin()
+	case inUnwant:
+		return m.end()
+	}
+	return doNothing
+}
+
 func (m *machine) pausing(in input) action {
 	switch in {
 	case inWant, inFlowUp, inDue:
-		if m.flow {
-			return m.to(Registering, doRegister)
-		}
-		m.state = Waiting
+		return m.begin()
 	case inFlowDown:
-		m.state = Waiting
+		return m.to(Waiting, doNothing)
 	case inUnwant:
-		if m.flow {
-			return m.to(Removing, doRemove)
-		}
-		return m.to(Unregistered, doStop)
+		return m.end()
 	}
 	return doNothing
 }
 
-// sending is the row of Registering and Refreshing.
 func (m *machine) sending(in input) action {
 	switch in {
 	case inAccepted:
+		m.bound = true
 		return m.to(Registered, doKeep)
 	case inFailed:
-		if !m.flow {
-			return m.to(Waiting, doNothing)
-		}
 		return m.to(BackingOff, doRetry)
+	case inHeld:
+		return m.to(BackingOff, doNothing)
 	case inRefused:
-		return m.to(Refused, doStop)
+		return m.to(Refused, doNothing)
 	case inFlowDown:
 		return m.to(Waiting, doNothing)
 	case inFlowUp: // another connection in place of the one that carries the REGISTER
-		return doRegister
+		return m.begin()
+	case inLapsed:
+		return m.to(Registering, doNothing)
 	case inUnwant:
-		return m.to(Removing, doRemove)
+		m.turn = true
 	}
 	return doNothing
 }
 
-func (m *machine) begin() action {
-	if m.flow {
-		return m.to(Registering, doRegister)
+// sendingInVain is the row of a REGISTER that is out but not wanted any more.
+func (m *machine) sendingInVain(in input) action {
+	switch in {
+	case inAccepted, inFailed, inRefused, inFlowUp, inHurry:
+		return m.end()
+	case inFlowDown:
+		return m.to(Unregistered, doNothing)
+	case inLapsed:
+		m.state = Registering
+	case inWant:
+		m.turn = false
 	}
-	return m.to(Waiting, doNothing)
+	return doNothing
+}
+
+func (m *machine) keeping(in input) action {
+	switch in {
+	case inWant, inDue, inFlowUp:
+		return m.begin()
+	case inFlowDown:
+		return m.to(Waiting, doNothing)
+	case inUnwant:
+		return m.end()
+	}
+	return doNothing
+}
+
+func (m *machine) removing(in input) action {
+	switch in {
+	case inRemoved, inFlowDown:
+		m.bound = false
+		if m.turn {
+			return m.begin()
+		}
+		return m.to(Unregistered, doNothing)
+	case inWant:
+		m.turn = true
+	case inUnwant:
+		m.turn = false
+	}
+	return doNothing
+}
+
+// begin registers, or waits for a connection.
+func (m *machine) begin() action {
+	switch {
+	case !m.flow:
+		return m.to(Waiting, doNothing)
+	case m.bound:
+		return m.to(Refreshing, doRegister)
+	}
+	return m.to(Registering, doRegister)
+}
+
+// end removes the binding. Without a connection there is none: it went with the
+// connection.
+func (m *machine) end() action {
+	if m.flow {
+		return m.to(Removing, doRemove)
+	}
+	return m.to(Unregistered, doNothing)
 }
 
 func (m *machine) to(s State, a action) action {
-	m.state = s
+	m.state, m.turn = s, false
 	return a
 }

@@ -3,10 +3,11 @@ package registrar
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"slices"
-	"strconv"
+	"sync"
 	"time"
 
 	"github.com/gosipua/sipua/sip"
@@ -16,48 +17,13 @@ import (
 // DefaultExpires is the lifetime that is asked for where Options name none.
 const DefaultExpires = 600 * time.Second
 
-// Registration is a registration at one moment.
-type Registration struct {
-	State     State
-	Expires   time.Time      // when the binding lapses; zero without one
-	Contacts  []sip.NameAddr // all bindings of the address that the registrar told of, ours too
-	Public    sip.URI        // our public GRUU (RFC 5627); zero without one
-	Temporary sip.URI        // our newest temporary GRUU
-	Rewritten bool           // the registrar changed our Contact
-	Err       error          // the last failure, nil after a success; a *sip.ResponseError for a refusal
-	RetryAt   time.Time      // when the next attempt is due; zero if none is
-}
-
-// Bound reports whether the registrar has a binding of ours, as far as we know.
-func (r Registration) Bound() bool { return !r.Expires.IsZero() }
-
-// EventKind is what happened to a registration.
-type EventKind uint8
-
-// The kinds of events.
-const (
-	EventRegistered   EventKind = iota // a binding, where there was none
-	EventRefreshed                     // the binding was renewed
-	EventUnregistered                  // the binding is gone: removed, lapsed, or lost with its connection
-	EventFailed                        // a REGISTER came to nothing
+var (
+	// ErrLapsed: the binding's time was over before it could be renewed.
+	ErrLapsed = errors.New("registrar: the binding lapsed")
+	// ErrOvertaken is what Register returns when an Unregister came after it,
+	// and the other way round.
+	ErrOvertaken = errors.New("registrar: overtaken by a later Register or Unregister")
 )
-
-var eventNames = [...]string{"registered", "refreshed", "unregistered", "failed"}
-
-// String returns the kind in a word.
-func (k EventKind) String() string {
-	if int(k) < len(eventNames) {
-		return eventNames[k]
-	}
-	return "unknown"
-}
-
-// Event is one change of a registration.
-type Event struct {
-	Kind         EventKind
-	Registration Registration // as it is now
-	Err          error        // EventFailed, and EventUnregistered by a loss: why
-}
 
 // Options configure a Registrar.
 type Options struct {
@@ -78,48 +44,54 @@ type Options struct {
 	// Event, if set, is told of every change, with the core's mutex held: it
 	// must not block.
 	Event func(Event)
-	// KeepAlive, if set, is told the registrar's Flow-Timer (RFC 5626 §4.4.1),
-	// with the core's mutex held.
+	// KeepAlive, if set, is told the registrar's Flow-Timer (RFC 5626 §4.4)
+	// when it changes, zero when it names none any more, with the core's mutex
+	// held.
 	KeepAlive func(f core.Flow, interval time.Duration)
-	// Logger, if set, is told what goes wrong.
+	// Logger, if set, is told what goes wrong, without the core's mutex.
 	Logger *slog.Logger
 }
 
 // Registrar keeps one address registered. Call-ID, From tag, Contact and
 // instance stay the same for its life, and CSeq goes on.
 type Registrar struct {
-	core *core.Core
-	o    Options
-	log  *slog.Logger
+	core   *core.Core
+	o      Options
+	logs   *core.Queue
+	callID string
+	tag    string
+	timers sync.WaitGroup // those armed
 
 	// guarded by the core's mutex
-	m       machine
-	reg     Registration
-	flow    core.Flow
-	out     *core.Outgoing // the REGISTER under way
-	callID  string
-	tag     string
-	seq     uint32
-	asked   time.Duration // lifetime: Options.Expires, or what a 423 made of it
-	briefs  int           // 423s in a row
-	back    backoff
-	due     *timer
-	lapse   *timer
-	waiters []chan error
-	closed  bool
+	m        machine
+	reg      Registration
+	flow     core.Flow
+	server   string         // of flow
+	out      *core.Outgoing // the REGISTER under way
+	counted  *sip.Request   // the newest attempt that back knows of
+	seq      uint32
+	asked    time.Duration // lifetime: Options.Expires, or what a 423 made of it
+	briefs   int           // 423s in a row
+	plain    bool          // without reg-id, as a 439 wants it
+	all      bool          // the removal is of every binding
+	renewed  bool          // there are new credentials since the REGISTER left
+	interval time.Duration // Flow-Timer of flow
+	back     backoff
+	due      *timer
+	lapse    *timer
+	wanting  waiters // in Register
+	leaving  waiters // in Unregister
+	closed   bool
 }
 
 // New returns a Registrar on o.Core. With o.Auto it registers as soon as there
 // is a flow.
 func New(o Options) *Registrar {
-	if o.Expires == 0 {
+	if o.Expires <= 0 {
 		o.Expires = DefaultExpires
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
 	r := &Registrar{
-		core: o.Core, o: o, log: o.Logger, asked: o.Expires,
+		core: o.Core, o: o, logs: o.Core.NewQueue(nil), asked: o.Expires,
 		callID: sip.NewCallID(), tag: sip.NewTag() + o.FromTagTrail,
 	}
 	r.core.Lock()
@@ -128,64 +100,97 @@ func New(o Options) *Registrar {
 		r.m.state = Waiting
 	}
 	r.core.WatchFlows(r.flowChanged)
+	r.takeFlow()
 	return r
 }
 
-// Register sends a REGISTER and returns its outcome: nil, or a
-// *sip.ResponseError for a refusal. From then on the registration is kept,
-// also where Options.Auto is false. With no connection it waits for one as
-// long as ctx.
+// Register sends a REGISTER, or joins the one that is out, and returns its
+// outcome: nil, a *sip.ResponseError for a refusal, ErrOvertaken. From then on
+// the registration is kept, also where Options.Auto is false. With no connection
+// it waits for one as long as ctx; where two attempts with credentials came to
+// nothing within the last minute, it waits for that minute to pass. When ctx ends
+// first it returns the cause, joined with the last failure, and the registration
+// goes on.
 func (r *Registrar) Register(ctx context.Context) error {
-	return r.await(ctx, func() { r.perform(r.m.step(inWant), false) })
+	return r.await(ctx, &r.wanting, func() error {
+		if r.m.turn {
+			r.leaving.settle(ErrOvertaken)
+		}
+		r.step(inWant)
+		return nil
+	}, nil)
 }
 
 // Unregister removes our binding, or with all every binding of the address
-// (RFC 3261 §10.2.2), and stops keeping it. The REGISTER leaves even if ctx
-// has ended.
+// (RFC 3261 §10.2.2), stops keeping it, and returns what the registrar says to
+// that. While a REGISTER is out the removal waits for its answer (RFC 3261
+// §10.2), but no longer than ctx: it leaves even if ctx has ended. Without a
+// connection our binding is gone anyway; removing all fails then.
 func (r *Registrar) Unregister(ctx context.Context, all bool) error {
-	return r.await(ctx, func() {
-		switch a := r.m.step(inUnwant); a {
-		case doRemove:
-			r.settle(errUnwanted)
-			r.remove(all)
-		case doNothing: // a removal is under way
-		default:
-			r.settle(errUnwanted)
-			r.stopTimers()
-			r.unbind(nil)
+	return r.await(ctx, &r.leaving, func() error {
+		r.wanting.settle(ErrOvertaken)
+		removing, wider := r.m.state == Removing, all && !r.all
+		r.all = all || r.all && (removing || r.m.turn)
+		r.step(inUnwant)
+		switch {
+		case removing && wider:
+			r.remove()
+		case r.flow == nil:
+			r.leaving.settle(nil)
+			if all {
+				return errNoFlow
+			}
 		}
-	})
+		return nil
+	}, func() { r.step(inHurry) })
 }
 
-// errUnwanted is what Register returns when Unregister overtook it.
-var errUnwanted = errors.New("registrar: unregistered meanwhile")
+// errNoFlow is a loss of the connection, before anything was sent.
+var errNoFlow = fmt.Errorf("registrar: no connection: %w", net.ErrClosed)
 
-// await does something and waits for what comes of it, if anything is under
-// way then.
-func (r *Registrar) await(ctx context.Context, do func()) error {
+// await does something and waits for what comes of it. When ctx ends first,
+// hurry, if any, is called.
+func (r *Registrar) await(ctx context.Context, list *waiters, do func() error, hurry func()) error {
+	outcome := make(chan error, 1)
 	r.core.Lock()
 	if r.closed {
 		r.core.Unlock()
 		return net.ErrClosed
 	}
-	do()
-	switch r.m.state {
-	case Unregistered, Registered, Refused, Closed:
-		r.core.Unlock()
-		return nil
-	}
-	outcome := make(chan error, 1)
-	r.waiters = append(r.waiters, outcome)
+	*list = append(*list, outcome)
+	err := do()
 	r.core.Unlock()
+	if err != nil {
+		return err
+	}
 	select {
 	case err := <-outcome:
 		return err
 	case <-ctx.Done():
-		r.core.Lock()
-		defer r.core.Unlock()
-		r.waiters = slices.DeleteFunc(r.waiters, func(ch chan error) bool { return ch == outcome })
-		return errors.Join(context.Cause(ctx), r.reg.Err)
 	}
+	r.core.Lock()
+	defer r.core.Unlock()
+	select {
+	case err := <-outcome: // it came just now
+		return err
+	default:
+	}
+	*list = slices.DeleteFunc(*list, func(ch chan error) bool { return ch == outcome })
+	if hurry != nil && !r.closed {
+		hurry()
+	}
+	return errors.Join(context.Cause(ctx), r.reg.Err)
+}
+
+// waiters are those who wait for one outcome.
+type waiters []chan error
+
+// settle gives all of them the outcome.
+func (w *waiters) settle(err error) { // [locked]
+	for _, ch := range *w {
+		ch <- err
+	}
+	*w = nil
 }
 
 // Registration is where the registration stands.
@@ -202,268 +207,37 @@ func (r *Registrar) snapshot() Registration { // [locked]
 	return now
 }
 
-// CredentialsChanged lets a registration go on that was refused.
+// CredentialsChanged lets a registration go on that was refused, or that failed
+// for want of credentials.
 func (r *Registrar) CredentialsChanged() {
 	r.core.Lock()
 	defer r.core.Unlock()
-	r.back.succeeded()
-	if r.m.state == Refused {
-		r.perform(r.m.step(inWant), false)
+	r.back.renewed()
+	var res *sip.ResponseError
+	switch r.m.state {
+	case Refused:
+		r.step(inWant)
+	case BackingOff:
+		if !errors.As(r.reg.Err, &res) {
+			r.step(inWant)
+		}
+	case Registering, Refreshing:
+		r.renewed = true
 	}
 }
 
-// Close stops everything without a word to the registrar.
+// Close stops everything without a word to the registrar. Register and
+// Unregister return net.ErrClosed then, and no event comes any more.
 func (r *Registrar) Close() {
 	r.core.Lock()
-	defer r.core.Unlock()
 	r.closed = true
 	r.m.step(inClose)
 	r.abandon()
-	r.stopTimers()
-	r.settle(net.ErrClosed)
-}
-
-// flowChanged takes the coming and going of flows.
-func (r *Registrar) flowChanged(f core.Flow, _ core.FlowInfo, up bool, err error) { // [locked]
-	if r.closed {
-		return
-	}
-	if up {
-		r.flow = f
-		r.abandon()
-		r.perform(r.m.step(inFlowUp), true)
-		return
-	}
-	if f != r.flow {
-		return
-	}
-	r.flow = nil
-	r.abandon()
-	r.stopTimers()
-	a := r.m.step(inFlowDown)
-	r.unbind(err)
-	r.perform(a, true)
-	if r.m.state == Unregistered { // the removal is done: the flow took the binding with it
-		r.settle(nil)
-	}
-}
-
-// perform carries out what the machine asks for. automatic says that nobody
-// asked for it just now.
-func (r *Registrar) perform(a action, automatic bool) { // [locked]
-	switch a {
-	case doRegister:
-		if hold := r.back.hold(time.Now()); automatic && hold > 0 {
-			r.m.state = BackingOff
-			r.arm(hold)
-			return
-		}
-		r.register()
-	case doKeep:
-		r.arm(refreshIn(time.Until(r.reg.Expires)))
-	case doStop:
-		r.stopTimers()
-	}
-}
-
-// arm has the machine wake up in d.
-func (r *Registrar) arm(d time.Duration) { // [locked]
-	r.due.stop()
-	r.reg.RetryAt = time.Now().Add(d)
-	r.due = r.after(d, func() { r.perform(r.m.step(inDue), true) })
-}
-
-// register sends a REGISTER for our binding.
-func (r *Registrar) register() { // [locked]
-	r.due.stop()
-	r.reg.RetryAt = time.Time{}
-	seconds := strconv.FormatInt(int64(r.asked/time.Second), 10)
-	contact := r.contact()
-	contact.Params = contact.Params.With("expires", seconds)
-	r.send([]sip.Field{{Name: "Contact", Value: contact.String()}, {Name: "Expires", Value: seconds}}, r.answered, r.failed)
-}
-
-// remove sends the REGISTER that removes our binding, or all.
-func (r *Registrar) remove(all bool) { // [locked]
-	r.stopTimers()
-	value := "*"
-	if !all {
-		contact := r.contact()
-		contact.Params = contact.Params.With("expires", "0")
-		value = contact.String()
-	}
-	done := func(err error) {
-		r.out = nil
-		r.m.step(inRemoved)
-		r.unbind(nil)
-		r.settle(err)
-	}
-	r.send([]sip.Field{{Name: "Contact", Value: value}, {Name: "Expires", Value: "0"}}, func(res *sip.Response) {
-		if res.StatusCode().IsSuccess() {
-			done(nil)
-		} else {
-			done(&sip.ResponseError{Method: sip.REGISTER, Response: res})
-		}
-	}, done)
-}
-
-// contact is our Contact with what RFC 5626 §4.2 asks for.
-func (r *Registrar) contact() sip.NameAddr {
-	n := r.o.Contact
-	if r.o.InstanceID != "" {
-		n.Params = n.Params.With("reg-id", "1").With("+sip.instance", `<`+r.o.InstanceID+`>`)
-	}
-	return n
-}
-
-// send sends a REGISTER over the present flow. final gets its final response.
-func (r *Registrar) send(fields []sip.Field, final func(*sip.Response), fail func(error)) { // [locked]
-	r.abandon()
-	req := sip.NewRequest(sip.REGISTER, r.o.Registrar)
-	aor := sip.NameAddr{URI: r.o.AOR}
-	err := errors.Join(req.SetTo(aor), req.SetFrom(aor.WithTag(r.tag)), req.SetCallID(r.callID),
-		req.SetCSeq(sip.CSeq{Seq: r.next(), Method: sip.REGISTER}))
-	for _, f := range fields {
-		err = errors.Join(err, req.AddHeader(f.Name, f.Value))
-	}
-	if err != nil {
-		fail(err)
-		return
-	}
-	out := &core.Outgoing{Request: req, Flow: r.flow, Wait: -1, Preemptive: true, NextSeq: r.next}
-	out.OnResponse = func(res *sip.Response) {
-		if res.StatusCode().IsFinal() && r.out == out {
-			r.out = nil
-			if sent := out.Sent(); sent != nil && sent.HasHeader("Authorization") {
-				r.back.tried(time.Now())
-			}
-			final(res)
-		}
-	}
-	out.OnFail = func(err error) {
-		if r.out == out {
-			r.out = nil
-			fail(err)
-		}
-	}
-	r.out = out
-	r.core.Send(out)
-}
-
-func (r *Registrar) next() uint32 { // [locked]
-	r.seq++
-	return r.seq
-}
-
-// answered takes the final response to a REGISTER.
-func (r *Registrar) answered(res *sip.Response) { // [locked]
-	err := error(&sip.ResponseError{Method: sip.REGISTER, Response: res})
-	switch code := res.StatusCode(); {
-	case code.IsSuccess():
-		b, bad := readBinding(res, r.o.Contact.URI, r.o.InstanceID, r.asked)
-		if bad != nil {
-			r.failed(bad)
-			return
-		}
-		r.bind(b)
-	case code == sip.StatusIntervalTooBrief && r.lengthen(res):
-		r.register()
-	case code == sip.StatusUnauthorized, code == sip.StatusProxyAuthenticationRequired, code == sip.StatusForbidden:
-		r.m.step(inRefused)
-		r.note(err)
-	default:
-		r.failed(err)
-	}
-}
-
-// lengthen takes over the Min-Expires of a 423 (RFC 3261 §10.2.8), unless the
-// registrar cannot be pleased.
-func (r *Registrar) lengthen(res *sip.Response) bool { // [locked]
-	s, ok := res.MinExpires()
-	least := time.Duration(s) * time.Second
-	r.briefs++
-	if !ok || least <= r.asked || least > maxExpires || r.briefs > 3 {
-		return false
-	}
-	r.asked = least
-	return true
-}
-
-// failed takes a REGISTER that came to nothing but may be tried again.
-func (r *Registrar) failed(err error) { // [locked]
-	if r.m.step(inFailed) == doRetry {
-		r.arm(max(r.back.after(err), r.back.hold(time.Now())))
-	}
-	r.note(err)
-}
-
-// note tells of a failure.
-func (r *Registrar) note(err error) { // [locked]
-	r.reg.Err = err
-	r.log.Warn("registration failed", "state", r.m.state.String(), "retry_at", r.reg.RetryAt, "error", err)
-	r.tell(EventFailed, err)
-	r.settle(err)
-}
-
-// bind takes over the binding that the registrar confirmed.
-func (r *Registrar) bind(b binding) { // [locked]
-	kind := EventRefreshed
-	if !r.reg.Bound() {
-		kind = EventRegistered
-	}
-	r.back.succeeded()
-	r.briefs = 0
-	r.reg = Registration{
-		Expires: time.Now().Add(b.expires), Contacts: b.contacts,
-		Public: b.public, Temporary: b.temporary, Rewritten: b.rewritten,
-	}
-	r.core.SetGRUU(b.public, b.temporary)
-	r.core.SetServiceRoute(r.flow, b.routes)
-	if b.flowTimer > 0 && r.o.KeepAlive != nil {
-		r.o.KeepAlive(r.flow, b.flowTimer)
-	}
-	r.lapse.stop()
-	r.lapse = r.after(b.expires, func() { r.unbind(r.reg.Err) })
-	r.perform(r.m.step(inAccepted), true)
-	r.tell(kind, nil)
-	r.settle(nil)
-}
-
-// unbind notes that there is no binding any more.
-func (r *Registrar) unbind(err error) { // [locked]
-	if !r.reg.Bound() {
-		return
-	}
-	r.lapse.stop()
-	r.reg = Registration{Err: r.reg.Err, RetryAt: r.reg.RetryAt}
-	r.core.SetGRUU(sip.URI{}, sip.URI{})
-	r.tell(EventUnregistered, err)
-}
-
-func (r *Registrar) tell(kind EventKind, err error) { // [locked]
-	if r.o.Event != nil {
-		r.o.Event(Event{Kind: kind, Registration: r.snapshot(), Err: err})
-	}
-}
-
-// settle gives everybody who waits the outcome.
-func (r *Registrar) settle(err error) { // [locked]
-	for _, ch := range r.waiters {
-		ch <- err
-	}
-	r.waiters = nil
-}
-
-// abandon forgets the REGISTER under way.
-func (r *Registrar) abandon() { // [locked]
-	if r.out != nil {
-		r.out.Abandon()
-		r.out = nil
-	}
-}
-
-func (r *Registrar) stopTimers() { // [locked]
 	r.due.stop()
 	r.lapse.stop()
 	r.reg.RetryAt = time.Time{}
+	r.wanting.settle(net.ErrClosed)
+	r.leaving.settle(net.ErrClosed)
+	r.core.Unlock()
+	r.timers.Wait()
 }

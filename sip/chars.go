@@ -6,12 +6,14 @@ const (
 	charUser                 // unreserved, user-unreserved
 	charPassword             // unreserved, "&=+$,"
 	charParam                // paramchar without escapes
+	charParams               // paramchar without escapes, and the ";" and "=" around parameters
 	charHeader               // hnv-unreserved, unreserved, and the "&" and "=" between URI headers
 	charURI                  // reserved, unreserved: what an opaque part may hold
 	charHost                 // letters, digits, "-", "." and the "_" that real networks use
 	charPhone                // phonedigit-hex of a tel number
 	charHex
 	charScheme
+	charUpper
 )
 
 var chars = makeChars()
@@ -24,21 +26,23 @@ func makeChars() (t [256]uint16) {
 	}
 	for c := 0; c < 128; c++ {
 		if '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z' {
-			t[c] |= charToken | charUser | charPassword | charParam | charHeader | charURI | charHost | charScheme
+			t[c] |= charToken | charUser | charPassword | charParam | charParams | charHeader | charURI | charHost | charScheme
 		}
 	}
 	set(charToken, "-.!%*_+`'~")
 	const mark = "-_.!~*'()"
-	set(charUser|charPassword|charParam|charHeader|charURI, mark)
+	set(charUser|charPassword|charParam|charParams|charHeader|charURI, mark)
 	set(charUser, "&=+$,;?/")
 	set(charPassword, "&=+$,")
-	set(charParam, "[]/:&+$")
+	set(charParam|charParams, "[]/:&+$")
+	set(charParams, ";=")
 	set(charHeader, "[]/?:+$&=")
 	set(charURI, ";/?:@&=+$,[]#")
 	set(charHost, "-._")
 	set(charPhone, "0123456789ABCDEFabcdef*#-.()+")
 	set(charHex, "0123456789ABCDEFabcdef")
 	set(charScheme, "+-.")
+	set(charUpper, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 	return t
 }
 
@@ -70,6 +74,22 @@ func isAlpha(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 // isBlank says whether c is linear white space inside an unfolded value. Nothing else ever is: a wider
 // notion of space lets a peer hide a header field from one parser and show it to another.
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+
+// skipBlank is the index of the first byte from i on that is no blank.
+func skipBlank(s string, i int) int {
+	for i < len(s) && isBlank(s[i]) {
+		i++
+	}
+	return i
+}
+
+// skipToken is the index of the first byte from i on that is no token character.
+func skipToken(s string, i int) int {
+	for i < len(s) && chars[s[i]]&charToken != 0 {
+		i++
+	}
+	return i
+}
 
 func trimBlank(s string) string {
 	return trimLeft(trimRight(s))
@@ -110,19 +130,27 @@ func controlAt(s string) int {
 
 // clean says whether s has no control character but HTAB, eight bytes at a time.
 func clean(s string) bool {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	for len(s) >= 8 {
-		x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
-			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
-		low := (x - 0x20*ones) &^ x // high bit set in bytes below 0x20
-		del := x ^ 0x7f*ones
-		del = (del - ones) &^ del
-		if (low|del)&highs != 0 && hasControlByte(s[:8]) {
+	if len(s) < 8 {
+		return !hasControlByte(s)
+	}
+	for i := 0; i+8 < len(s); i += 8 {
+		if !clean8(s[i : i+8]) {
 			return false
 		}
-		s = s[8:]
 	}
-	return !hasControlByte(s)
+	return clean8(s[len(s)-8:])
+}
+
+// clean8 is clean for eight bytes.
+func clean8(s string) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	_ = s[7]
+	x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	low := (x - 0x20*ones) &^ x // the high bit of each byte below 0x20, and of some behind such a one
+	del := x ^ 0x7f*ones
+	del = (del - ones) &^ del
+	return (low|del)&highs == 0 || !hasControlByte(s)
 }
 
 func hasControlByte(s string) bool {

@@ -1,5 +1,7 @@
 package sip
 
+import "strings"
+
 const upperHex = "0123456789ABCDEF"
 
 // escaped says whether a %XX escape begins at s[i].
@@ -10,6 +12,9 @@ func escaped(s string, i int) bool {
 // appendEscaped appends s, writing each byte outside class as %XX. Escapes that are there already stay,
 // so that the wire form goes through unchanged.
 func appendEscaped(b []byte, s string, class uint16) []byte {
+	if isClass(s, class) {
+		return append(b, s...)
+	}
 	for i := range len(s) {
 		c := s[i]
 		if chars[c]&class != 0 || escaped(s, i) {
@@ -77,6 +82,11 @@ func appendQuoted(b []byte, s string) []byte {
 
 // quotedEnd is the index behind the quoted-string that begins at s[0], or -1 when it is not closed.
 func quotedEnd(s string) int {
+	if end := strings.IndexByte(s[1:], '"'); end < 0 {
+		return -1
+	} else if strings.IndexByte(s[1:end+1], '\\') < 0 {
+		return end + 2
+	}
 	for i := 1; i < len(s); i++ {
 		switch s[i] {
 		case '\\':
@@ -93,26 +103,25 @@ func unquote(s string) string {
 	if s == "" || s[0] != '"' {
 		return s
 	}
-	s = s[1:]
-	if n := quotedEnd(`"` + s); n == len(s)+1 {
-		s = s[:len(s)-1]
+	if quotedEnd(s) == len(s) {
+		return unescapePairs(s[1 : len(s)-1])
 	}
-	for i := range len(s) {
-		if s[i] == '\\' {
-			return string(appendUnescapedPairs(make([]byte, 0, len(s)), s))
-		}
-	}
-	return s
+	return unescapePairs(s[1:])
 }
 
-func appendUnescapedPairs(b []byte, s string) []byte {
+// unescapePairs decodes the quoted-pairs in the inside of a quoted-string.
+func unescapePairs(s string) string {
+	if strings.IndexByte(s, '\\') < 0 {
+		return s
+	}
+	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
 		if s[i] == '\\' && i+1 < len(s) {
 			i++
 		}
 		b = append(b, s[i])
 	}
-	return b
+	return string(b)
 }
 
 // nextItem cuts the first element off a comma separated list. Commas inside quoted strings and angle

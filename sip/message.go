@@ -1,6 +1,9 @@
 package sip
 
-import "iter"
+import (
+	"iter"
+	"strings"
+)
 
 // Field is one header field: the name in the spelling of its RFC for known ones ("i" parses to "Call-ID"),
 // as it came for others; the value unfolded, without outer blanks.
@@ -278,6 +281,9 @@ func (m *message) refresh(id headerID) error {
 }
 
 func firstItem(s string) string {
+	if strings.IndexByte(s, ',') < 0 {
+		return s
+	}
 	item, _, _ := nextItem(s)
 	return item
 }

@@ -1,5 +1,7 @@
 package sip
 
+import "strings"
+
 // NameAddr is a name-addr or addr-spec with the header field's own parameters (RFC 3261 §20.10): the form
 // of From, To, Contact, Route, Record-Route, Refer-To, P-Asserted-Identity and others.
 type NameAddr struct {
@@ -29,7 +31,7 @@ func (n *NameAddr) parse(s string) fault {
 		if end < 0 {
 			return fault{i, "quoted string is not closed"}
 		}
-		n.Display = unquote(s[i : i+end])
+		n.Display = unescapePairs(s[i+1 : i+end-1])
 		for i += end; i < len(s) && isBlank(s[i]); i++ {
 		}
 		if i == len(s) || s[i] != '<' {
@@ -45,13 +47,11 @@ func (n *NameAddr) parse(s string) fault {
 		n.Display = trimRight(s[start:i])
 	}
 	i++
-	end := i
-	for end < len(s) && s[end] != '>' {
-		end++
-	}
-	if end == len(s) {
+	end := strings.IndexByte(s[i:], '>')
+	if end < 0 {
 		return fault{i - 1, "< without >"}
 	}
+	end += i
 	if f := n.URI.parse(s[i:end]); !f.ok() {
 		return fault{i + f.at, f.reason}
 	}
@@ -75,6 +75,9 @@ func (n *NameAddr) parseBare(s string, start int) fault {
 }
 
 func (n *NameAddr) parseParams(s string, from int) fault {
+	if from == len(s) {
+		return fault{}
+	}
 	if f := checkParams(s[from:]); !f.ok() {
 		return fault{from + f.at, f.reason}
 	}

@@ -99,6 +99,9 @@ const (
 	hSuppressIfMatch
 	hIdentityInfo
 	headerCount
+
+	// hLastRead ends the fields that every message has and keeps a reading of.
+	hLastRead = hCSeq
 )
 
 // headerNames are the names as they are written, in the spelling of the RFC that defines each.

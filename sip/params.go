@@ -178,31 +178,18 @@ scan:
 // checkParams checks *(SEMI generic-param) (RFC 3261 §25.1). Values are taken a little more widely than the
 // grammar has them: any printable byte but a comma, a quote or a blank.
 func checkParams(s string) fault {
-	i := 0
-	blank := func() {
-		for i < len(s) && isBlank(s[i]) {
-			i++
-		}
-	}
-	for blank(); i < len(s); blank() {
+	for i := skipBlank(s, 0); i < len(s); i = skipBlank(s, i) {
 		if s[i] != ';' {
 			return fault{i, "unexpected text where a parameter should begin"}
 		}
-		i++
-		blank()
-		start := i
-		for i < len(s) && chars[s[i]]&charToken != 0 {
-			i++
-		}
-		if i == start {
+		start := skipBlank(s, i+1)
+		if i = skipToken(s, start); i == start {
 			return fault{i, "empty or malformed parameter name"}
 		}
-		blank()
-		if i == len(s) || s[i] != '=' {
+		if i = skipBlank(s, i); i == len(s) || s[i] != '=' {
 			continue
 		}
-		i++
-		blank()
+		i = skipBlank(s, i+1)
 		if i < len(s) && s[i] == '"' {
 			n := quotedEnd(s[i:])
 			if n < 0 {

@@ -26,22 +26,13 @@ const maxContentLength = 1<<31 - 1
 // Lines end with CRLF only: a bare CR or LF, which another element might take for the end of a line or not,
 // is an error, and so is a control character outside a quoted-pair.
 func Parse(data []byte) (Message, error) {
-	skipped := 0
+	var p parser
 	for len(data) > 1 && data[0] == '\r' && data[1] == '\n' { // RFC 3261 §7.5
 		data = data[2:]
-		skipped += 2
+		p.base += 2
 	}
-	n := bytes.Index(data, []byte("\r\n\r\n"))
-	p := parser{base: skipped}
-	var rest []byte
-	if n < 0 {
-		p.fail("message", len(data), "", "no empty line behind the header fields")
-		n = len(data)
-	} else {
-		rest = data[n+4:]
-		n += 2
-	}
-	p.head = string(data[:n])
+	head, rest := p.split(data)
+	p.head = string(head)
 	return p.message(rest)
 }
 
@@ -51,6 +42,31 @@ type parser struct {
 	head string
 	base int // offset of head in the input
 	err  *ParseError
+
+	pos   int       // where the next line begins
+	line  int       // its number
+	lines int       // in head
+	ends  [64]int32 // where the first lines' LFs are
+
+	seen uint8 // which of the fields a message keeps a reading of
+}
+
+// split finds the end of the head and of its lines.
+func (p *parser) split(data []byte) (head, rest []byte) {
+	for i := 0; ; p.lines++ {
+		n := bytes.IndexByte(data[i:], '\n')
+		if n < 0 {
+			p.fail("message", len(data), "", "no empty line behind the header fields")
+			return data, nil
+		}
+		if n == 1 && data[i] == '\r' {
+			return data[:i], data[i+2:]
+		}
+		if p.lines < len(p.ends) {
+			p.ends[p.lines] = int32(i + n)
+		}
+		i += n + 1
+	}
 }
 
 func (p *parser) fail(field string, at int, value, reason string) {
@@ -64,8 +80,8 @@ func (p *parser) fail(field string, at int, value, reason string) {
 }
 
 func (p *parser) message(rest []byte) (Message, error) {
-	line, next := p.line(0)
-	if next == 0 || line == "" {
+	line := p.next()
+	if line == "" {
 		p.fail("start-line", 0, "", "missing")
 		return nil, p.err
 	}
@@ -73,7 +89,7 @@ func (p *parser) message(rest []byte) (Message, error) {
 		r := &Response{}
 		p.statusLine(r, line)
 		if p.err == nil {
-			p.fields(&r.message, next)
+			p.fields(&r.message)
 		}
 		if p.err == nil {
 			p.body(&r.message, rest)
@@ -85,7 +101,7 @@ func (p *parser) message(rest []byte) (Message, error) {
 	}
 	r := &Request{}
 	p.requestLine(r, line)
-	p.fields(&r.message, next)
+	p.fields(&r.message)
 	p.body(&r.message, rest)
 	if p.err == nil {
 		return r, nil
@@ -96,18 +112,24 @@ func (p *parser) message(rest []byte) (Message, error) {
 	return nil, p.err
 }
 
-// line is the line that begins at i, without its CRLF, and where the next begins.
-func (p *parser) line(i int) (string, int) {
-	n := strings.IndexByte(p.head[i:], '\n')
-	if n < 0 { // only without an empty line at the end, which is an error already
-		return p.head[i:], len(p.head)
+// next is the next line of the head, without its CRLF.
+func (p *parser) next() string {
+	start, end := p.pos, 0
+	if p.line < min(p.lines, len(p.ends)) {
+		end = int(p.ends[p.line])
+	} else if n := strings.IndexByte(p.head[start:], '\n'); n >= 0 {
+		end = start + n
+	} else { // only without an empty line at the end, which is an error already
+		p.pos = len(p.head)
+		return p.head[start:]
 	}
-	end := i + n
-	if n == 0 || p.head[end-1] != '\r' {
+	p.line++
+	p.pos = end + 1
+	if end == start || p.head[end-1] != '\r' {
 		p.fail("message", end, "", "LF without CR")
-		return p.head[i:end], end + 1
+		return p.head[start:end]
 	}
-	return p.head[i : end-1], end + 1
+	return p.head[start : end-1]
 }
 
 // requestLine reads Method SP Request-URI SP SIP-Version (RFC 3261 §7.1): single spaces, nothing around.
@@ -118,7 +140,10 @@ func (p *parser) requestLine(r *Request, line string) {
 		return
 	}
 	first := strings.IndexByte(line, ' ')
-	last := strings.LastIndexByte(line, ' ')
+	last := len(line) - len(" "+sipVersion)
+	if last < 0 || line[last:] != " "+sipVersion {
+		last = strings.LastIndexByte(line, ' ')
+	}
 	if first < 0 || !isToken(line[:first]) {
 		p.fail(name, 0, line, "malformed method")
 		return
@@ -128,12 +153,11 @@ func (p *parser) requestLine(r *Request, line string) {
 		p.fail(name, first, line, "no SIP version")
 		return
 	}
-	version := line[last+1:]
-	if !isVersion(version) {
-		p.fail(name, last+1, line, "malformed SIP version")
-		return
-	}
-	if version != sipVersion {
+	if version := line[last+1:]; version != sipVersion {
+		if !isVersion(version) {
+			p.fail(name, last+1, line, "malformed SIP version")
+			return
+		}
 		r.version = version
 	}
 	r.target = line[first+1 : last]
@@ -161,11 +185,11 @@ func (p *parser) statusLine(r *Response, line string) {
 		return
 	}
 	version, rest, _ := strings.Cut(line, " ")
-	if !isVersion(version) {
-		p.fail(name, 0, line, "malformed SIP version")
-		return
-	}
 	if version != sipVersion {
+		if !isVersion(version) {
+			p.fail(name, 0, line, "malformed SIP version")
+			return
+		}
 		r.version = version
 	}
 	code, reason, _ := strings.Cut(rest, " ")
@@ -181,38 +205,39 @@ func (p *parser) statusLine(r *Response, line string) {
 	r.code, r.reason = StatusCode(n), reason
 }
 
-// fields reads the header fields from byte i on.
-func (p *parser) fields(m *message, i int) {
-	n := strings.Count(p.head[i:], "\n")
+// fields reads the header fields.
+func (p *parser) fields(m *message) {
+	n := p.lines - p.line
+	if !strings.HasSuffix(p.head, "\n") {
+		n++
+	}
 	if n > MaxFields {
-		p.fail("message", i, "", "too many header fields")
+		p.fail("message", p.pos, "", "too many header fields")
 		n = MaxFields
 	}
 	m.fields = make([]field, 0, n)
-	var seen [headerCount]bool
-	for i < len(p.head) && len(m.fields) < n {
-		start := i
-		var line string
-		line, i = p.line(i)
-		if i < len(p.head) && isBlank(p.head[i]) {
-			line, i = p.unfold(line, i)
+	for p.pos < len(p.head) && len(m.fields) < n {
+		start := p.pos
+		line := p.next()
+		if p.pos < len(p.head) && isBlank(p.head[p.pos]) {
+			line = p.unfold(line)
 		}
 		if len(line) > MaxFieldBytes {
 			p.fail(fieldName(line), start, line, "too long")
 			continue
 		}
-		f, at, ok := p.field(line, start)
+		m.fields = m.fields[:len(m.fields)+1]
+		f := &m.fields[len(m.fields)-1]
+		at, ok := p.field(f, line, start)
 		if !ok {
-			continue
-		}
-		m.fields = append(m.fields, f)
-		if f.id != hUnknown && !seen[f.id] {
-			seen[f.id] = true
+			*f = field{}
+			m.fields = m.fields[:len(m.fields)-1]
+		} else if f.id <= hLastRead && f.id != hUnknown {
 			p.reading(m, f, at)
 		}
 	}
-	for _, id := range [...]headerID{hVia, hFrom, hTo, hCallID, hCSeq} {
-		if !seen[id] {
+	for id := hUnknown + 1; id <= hLastRead && p.seen != 1<<(hLastRead+1)-2; id++ {
+		if p.seen&(1<<id) == 0 {
 			p.fail(headerNames[id], 0, "", "missing")
 		}
 	}
@@ -225,19 +250,18 @@ func fieldName(line string) string {
 
 // unfold joins a line with the lines behind it that begin with a blank (RFC 3261 §7.3.1). The line breaks and
 // the blanks around them become one space.
-func (p *parser) unfold(line string, i int) (string, int) {
+func (p *parser) unfold(line string) string {
 	b := append(make([]byte, 0, len(line)+128), trimRight(line)...)
-	for i < len(p.head) && isBlank(p.head[i]) {
-		line, i = p.line(i)
-		if line = trimBlank(line); line != "" {
+	for p.pos < len(p.head) && isBlank(p.head[p.pos]) {
+		if line = trimBlank(p.next()); line != "" {
 			b = append(append(b, ' '), line...)
 		}
 	}
-	return string(b), i
+	return string(b)
 }
 
 // field reads "name HCOLON value"; start is where the line begins, at where the value does.
-func (p *parser) field(line string, start int) (f field, at int, ok bool) {
+func (p *parser) field(f *field, line string, start int) (at int, ok bool) {
 	n := 0
 	for n < len(line) && chars[line[n]]&charToken != 0 {
 		n++
@@ -248,7 +272,7 @@ func (p *parser) field(line string, start int) (f field, at int, ok bool) {
 	}
 	if n == 0 || colon == len(line) || line[colon] != ':' {
 		p.fail("message", start, line, "malformed header field")
-		return field{}, 0, false
+		return 0, false
 	}
 	f.id, f.name = identify(line[:n])
 	value := trimLeft(line[colon+1:])
@@ -257,14 +281,18 @@ func (p *parser) field(line string, start int) (f field, at int, ok bool) {
 	if !clean(f.value) {
 		if c := controlAt(f.value); c >= 0 {
 			p.fail(f.name, at+c, f.value, "control character")
-			return field{}, 0, false
+			return 0, false
 		}
 	}
-	return f, at, true
+	return at, true
 }
 
-// reading takes the typed reading of a field the message keeps one of.
-func (p *parser) reading(m *message, f field, at int) {
+// reading takes the typed reading of the first field of a kind that the message keeps one of.
+func (p *parser) reading(m *message, f *field, at int) {
+	if p.seen&(1<<f.id) != 0 {
+		return
+	}
+	p.seen |= 1 << f.id
 	var fault fault
 	switch f.id {
 	case hVia:
@@ -279,8 +307,6 @@ func (p *parser) reading(m *message, f field, at int) {
 		}
 	case hCSeq:
 		fault = m.cseq.parse(f.value)
-	default:
-		return
 	}
 	if !fault.ok() {
 		p.fail(f.name, at+fault.at, f.value, fault.reason)
@@ -310,6 +336,7 @@ func (p *parser) body(m *message, rest []byte) {
 		m.bare = false
 	}
 	if len(rest) > 0 {
-		m.body = bytes.Clone(rest)
+		m.body = make([]byte, len(rest))
+		copy(m.body, rest)
 	}
 }

@@ -34,25 +34,17 @@ func ParseURI(s string) (URI, error) {
 }
 
 func (u *URI) parse(s string) fault {
-	colon := 0
-	for colon < len(s) && s[colon] != ':' {
-		if chars[s[colon]]&charScheme == 0 {
-			return fault{colon, "malformed URI scheme"}
-		}
-		colon++
-	}
-	if colon == len(s) {
+	colon := strings.IndexByte(s, ':')
+	if colon < 0 {
 		return fault{0, "no URI scheme"}
 	}
-	if colon == 0 || !isAlpha(s[0]) {
-		return fault{0, "malformed URI scheme"}
-	}
-	for i := colon; i < len(s); i++ {
-		if c := s[i]; c <= ' ' || c == 0x7f || c == '<' || c == '>' || c == '"' {
-			return fault{i, "character not allowed in a URI"}
+	u.Scheme = s[:colon]
+	if u.Scheme != "sip" { // the common one needs no check
+		if f := checkScheme(u.Scheme); !f.ok() {
+			return f
 		}
+		u.Scheme = lower(u.Scheme)
 	}
-	u.Scheme = lower(s[:colon])
 	rest, at := s[colon+1:], colon+1
 	switch u.Scheme {
 	case "sip", "sips":
@@ -63,55 +55,87 @@ func (u *URI) parse(s string) fault {
 	if rest == "" {
 		return fault{at, "nothing behind the URI scheme"}
 	}
-	u.Opaque = escapeTo(rest, charURI)
+	var f fault
+	u.Opaque, f = wireText(rest, charURI, at)
+	return f
+}
+
+func checkScheme(s string) fault {
+	if s == "" || !isAlpha(s[0]) {
+		return fault{0, "malformed URI scheme"}
+	}
+	for i := range len(s) {
+		if chars[s[i]]&charScheme == 0 {
+			return fault{i, "malformed URI scheme"}
+		}
+	}
 	return fault{}
 }
 
-// parseSIP reads what follows "sip:"; at is where that begins, for errors.
-func (u *URI) parseSIP(s string, at int) fault {
-	host := 0
+// wireText is a part of a URI in escaped form; at is where it begins, for errors.
+func wireText(s string, class uint16, at int) (string, fault) {
 	for i := range len(s) {
-		if s[i] != '@' {
-			continue
+		if chars[s[i]]&class == 0 {
+			return escapeText(s, class, at)
 		}
-		if host > 0 {
-			return fault{at + i, "second @ in a URI"}
+	}
+	return s, fault{}
+}
+
+// escapeText escapes what does no harm and refuses what does.
+func escapeText(s string, class uint16, at int) (string, fault) {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c == 0x7f || c == '<' || c == '>' || c == '"' || c == '@' && class != charURI {
+			return "", fault{at + i, "character not allowed in a URI"}
 		}
-		if i == 0 {
+	}
+	return escapeTo(s, class), fault{}
+}
+
+// parseSIP reads what follows "sip:"; at is where that begins, for errors.
+func (u *URI) parseSIP(s string, at int) (f fault) {
+	if end := strings.IndexByte(s, '@'); end >= 0 {
+		user := s[:end]
+		if colon := strings.IndexByte(user, ':'); colon >= 0 {
+			if u.Password, f = wireText(user[colon+1:], charPassword, at+colon+1); !f.ok() {
+				return f
+			}
+			user = user[:colon]
+		}
+		if user == "" {
 			return fault{at, "empty user in a URI"}
 		}
-		u.User = s[:i]
-		host = i + 1
-	}
-	for i := range len(u.User) {
-		if u.User[i] == ':' {
-			u.User, u.Password = u.User[:i], escapeTo(u.User[i+1:], charPassword)
-			break
+		if u.User, f = wireText(user, charUser, at); !f.ok() {
+			return f
 		}
+		s, at = s[end+1:], at+end+1
 	}
-	if host > 0 && u.User == "" {
-		return fault{at, "empty user in a URI"}
-	}
-	u.User = escapeTo(u.User, charUser)
-	s, at = s[host:], at+host
-	end, port, f := hostPort(s)
-	if !f.ok() {
+	end := 0
+	if u.Host, end, f = hostOf(s); !f.ok() {
 		return fault{at + f.at, f.reason}
 	}
-	u.Host, u.Port = lower(s[:end]), port
-	for end < len(s) && s[end] != ';' && s[end] != '?' {
-		end++
+	s, at = s[end:], at+end
+	if s == "" {
+		return fault{}
 	}
-	s = s[end:]
-	for i := range len(s) {
-		if s[i] == '?' {
-			u.Headers = escapeTo(s[i+1:], charHeader)
-			s = s[:i]
-			break
+	if s[0] == ':' {
+		if u.Port, end, f = portNumber(s); !f.ok() {
+			return fault{at + f.at, f.reason}
 		}
+		s, at = s[end:], at+end
 	}
-	u.Params = Params(escapeParams(s))
-	return fault{}
+	if query := strings.IndexByte(s, '?'); query >= 0 {
+		if u.Headers, f = wireText(s[query+1:], charHeader, at+query+1); !f.ok() {
+			return f
+		}
+		s = s[:query]
+	}
+	if s != "" && s[0] != ';' {
+		return fault{at, "malformed host or port"}
+	}
+	params, f := wireText(s, charParams, at)
+	u.Params = Params(params)
+	return f
 }
 
 // parseTel reads what follows "tel:" (RFC 3966 §3).
@@ -127,58 +151,47 @@ func (u *URI) parseTel(s string, at int) fault {
 		return fault{at, "empty telephone number"}
 	}
 	u.User = s[:n]
-	u.Params = Params(escapeParams(s[n:]))
-	return fault{}
+	params, f := wireText(s[n:], charParams, at+n)
+	u.Params = Params(params)
+	return f
 }
 
-// hostPort reads "host [":" port]" at the start of s, up to ";", "?", a blank or the end; end is the
-// index behind the host.
-func hostPort(s string) (end, port int, f fault) {
+// hostOf is the host at the start of s, in lower case, and the index behind it.
+func hostOf(s string) (host string, end int, f fault) {
 	if s != "" && s[0] == '[' {
-		for end < len(s) && s[end] != ']' {
-			end++
+		end = strings.IndexByte(s, ']')
+		if end < 0 || !isIPv6(s[1:end]) {
+			return "", 0, fault{0, "malformed IPv6 address"}
 		}
-		if end == len(s) || !isIPv6(s[1:end]) {
-			return 0, 0, fault{0, "malformed IPv6 address"}
+		return lower(s[:end+1]), end + 1, fault{}
+	}
+	var upper uint16
+	for end < len(s) {
+		class := chars[s[end]]
+		if class&charHost == 0 {
+			break
 		}
+		upper |= class & charUpper
 		end++
-	} else {
-		for end < len(s) && chars[s[end]]&charHost != 0 {
-			end++
-		}
-		if end == 0 {
-			return 0, 0, fault{0, "empty or malformed host"}
-		}
 	}
-	i := end
-	for i < len(s) && isBlank(s[i]) {
-		i++
+	if end == 0 {
+		return "", 0, fault{0, "empty or malformed host"}
 	}
-	if i == len(s) || s[i] == ';' || s[i] == '?' {
-		return end, 0, fault{}
+	if upper != 0 {
+		return lower(s[:end]), end, fault{}
 	}
-	if s[i] != ':' {
-		return 0, 0, fault{i, "malformed host"}
+	return s[:end], end, fault{}
+}
+
+// portNumber reads ":" and the digits behind it; end is the index behind them.
+func portNumber(s string) (port, end int, f fault) {
+	for end = 1; end < len(s) && isDigit(s[end]); end++ {
 	}
-	i++
-	for i < len(s) && isBlank(s[i]) {
-		i++
-	}
-	start := i
-	for i < len(s) && isDigit(s[i]) {
-		i++
-	}
-	n, ok := parseUint(s[start:i], 65535)
+	n, ok := parseUint(s[1:end], 65535)
 	if !ok || n == 0 {
-		return 0, 0, fault{start, "malformed port"}
+		return 0, 0, fault{1, "malformed port"}
 	}
-	for i < len(s) && isBlank(s[i]) {
-		i++
-	}
-	if i < len(s) && s[i] != ';' && s[i] != '?' {
-		return 0, 0, fault{i, "malformed port"}
-	}
-	return end, int(n), fault{}
+	return int(n), end, fault{}
 }
 
 // isHost says whether s is a host as it stands in a URI: a name, an IPv4 address or a bracketed IPv6 one.
@@ -215,29 +228,12 @@ func appendHostPort(b []byte, host string, port int) []byte {
 	return b
 }
 
-// escapeParams is the text of URI parameters with everything escaped that is not allowed there.
-func escapeParams(s string) string {
-	for i := range len(s) {
-		if c := s[i]; chars[c]&charParam == 0 && c != ';' && c != '=' && !escaped(s, i) {
-			return string(appendURIParams(make([]byte, 0, len(s)+8), s))
-		}
-	}
-	return s
-}
-
+// appendURIParams appends URI parameters with everything escaped that is not allowed there.
 func appendURIParams(b []byte, s string) []byte {
 	if s != "" && s[0] != ';' {
 		b = append(b, ';')
 	}
-	for i := range len(s) {
-		c := s[i]
-		if chars[c]&charParam != 0 || c == ';' || c == '=' || escaped(s, i) {
-			b = append(b, c)
-		} else {
-			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
-		}
-	}
-	return b
+	return appendEscaped(b, s, charParams)
 }
 
 // AppendTo appends the URI as written on the wire. Whatever the fields hold, the result is one URI: what is

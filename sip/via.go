@@ -20,57 +20,60 @@ func ParseVia(s string) (Via, error) {
 // parse reads sent-protocol LWS sent-by *( SEMI via-params ). Any SIP version is taken: what answer a
 // version deserves is for validation to say.
 func (v *Via) parse(s string) fault {
-	i := 0
-	blank := func() {
-		for i < len(s) && isBlank(s[i]) {
-			i++
+	i := len(viaPrefix)
+	if len(s) <= i || s[:i] != viaPrefix {
+		if i = protocolEnd(s); i < 0 {
+			return fault{0, "malformed sent-protocol"}
 		}
 	}
-	token := func() string {
-		blank()
-		start := i
-		for i < len(s) && chars[s[i]]&charToken != 0 {
-			i++
-		}
-		return s[start:i]
-	}
-	slash := func() bool {
-		blank()
-		if i == len(s) || s[i] != '/' {
-			return false
-		}
-		i++
-		return true
-	}
-	const prefix = "SIP/2.0/"
-	if len(s) > len(prefix) && s[:len(prefix)] == prefix {
-		i = len(prefix)
-	} else if !equalFold(token(), "SIP") || !slash() || token() == "" || !slash() {
-		return fault{i, "malformed sent-protocol"}
-	}
-	v.Transport = upper(token())
-	if v.Transport == "" {
+	start := skipBlank(s, i)
+	if i = skipToken(s, start); i == start {
 		return fault{i, "no transport"}
 	}
-	if i == len(s) || !isBlank(s[i]) {
+	v.Transport = upper(s[start:i])
+	if start = skipBlank(s, i); start == i {
 		return fault{i, "no blank between transport and sent-by"}
 	}
-	blank()
-	end, port, f := hostPort(s[i:])
+	host, end, f := hostOf(s[start:])
 	if !f.ok() {
-		return fault{i + f.at, f.reason}
+		return fault{start + f.at, f.reason}
 	}
-	v.Host, v.Port = lower(s[i:i+end]), port
-	for i += end; i < len(s) && s[i] != ';'; i++ {
-		if s[i] == '?' {
-			return fault{i, "malformed host"}
+	v.Host = host
+	if i = skipBlank(s, start+end); i < len(s) && s[i] == ':' {
+		start = skipBlank(s, i+1)
+		for i = start; i < len(s) && isDigit(s[i]); i++ {
 		}
+		port, ok := parseUint(s[start:i], 65535)
+		if !ok || port == 0 {
+			return fault{start, "malformed port"}
+		}
+		v.Port = int(port)
 	}
 	if f := checkParams(s[i:]); !f.ok() {
 		return fault{i + f.at, f.reason}
 	}
 	v.Params = Params(trimBlank(s[i:]))
 	return fault{}
+}
+
+const viaPrefix = "SIP/2.0/"
+
+// protocolEnd is the index behind the second slash of a sent-protocol, or -1.
+func protocolEnd(s string) int {
+	start := skipBlank(s, 0)
+	i := skipToken(s, start)
+	if !equalFold(s[start:i], "SIP") {
+		return -1
+	}
+	if i = skipBlank(s, i); i == len(s) || s[i] != '/' {
+		return -1
+	}
+	start = skipBlank(s, i+1)
+	end := skipToken(s, start)
+	if i = skipBlank(s, end); end == start || i == len(s) || s[i] != '/' {
+		return -1
+	}
+	return i + 1
 }
 
 // Branch is the branch parameter (RFC 3261 §8.1.1.7).

@@ -3,6 +3,7 @@ package rtc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gosipua/sipua/session"
+	"github.com/pion/rtp"
 )
 
 func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
@@ -265,6 +267,33 @@ func TestGatherTimeout(t *testing.T) {
 				t.Errorf("no host candidate:\n%s", offer.Body)
 			}
 			a.close()
+		}
+	})
+}
+
+// TestSourceNamed: the first offer names the stream that its packets then have,
+// though pion binds it only with the answer (RFC 5576 §4.1).
+func TestSourceNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		va, vb := n.host("10.0.0.1"), n.host("10.0.0.2")
+		n.start()
+		a, b := newEnd(t, va, Options{}), newEnd(t, vb, Options{})
+		defer b.close()
+		defer a.close()
+		offer, answer := exchange(t, a, b, false)
+		for _, e := range []*end{a, b} {
+			ok[Codec](t)(e.track.Ready(t.Context()))
+		}
+		for _, x := range []struct {
+			d        session.Description
+			from, to *end
+		}{{offer, a, b}, {answer, b, a}} {
+			x.from.talk(1)
+			p := ok[*rtp.Packet](t)(x.to.in.ReadRTP())
+			if want := fmt.Sprintf("\r\na=ssrc:%d cname:", p.SSRC); !strings.Contains(string(x.d.Body), want) {
+				t.Errorf("no %q in\n%s", want, x.d.Body)
+			}
 		}
 	})
 }

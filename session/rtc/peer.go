@@ -41,6 +41,9 @@ func newPeer(m *Media) (*peer, error) {
 			_ = pc.GracefulClose()
 			return nil, err
 		}
+		if e := t.Sender().GetParameters().Encodings; len(e) > 0 {
+			s.ssrc = e[0].SSRC // pion chooses it now and binds the sender only with the peer's description
+		}
 		p.senders[k] = s
 		p.spawn(func() { drainRTCP(t.Sender()) })
 	}

@@ -20,6 +20,7 @@ type sender struct {
 	counters *counters
 	log      *slog.Logger
 	stream   string // our msid and cname where the track has none
+	ssrc     webrtc.SSRC
 	ready    chan struct{}
 
 	mu       sync.Mutex
@@ -129,13 +130,11 @@ func (s *sender) close() {
 
 // source is what a description says of this stream.
 func (s *sender) source() source {
-	out := source{cname: s.stream, msid: s.StreamID() + " " + s.ID()}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ctx != nil {
-		out.ssrc = strconv.FormatUint(uint64(s.ctx.SSRC()), 10)
+	return source{
+		ssrc:  strconv.FormatUint(uint64(s.ssrc), 10),
+		cname: s.stream,
+		msid:  s.StreamID() + " " + s.ID(),
 	}
-	return out
 }
 
 // WriteRTP takes a packet of the application's track. What cannot be sent now

@@ -1,10 +1,6 @@
 package core
 
-import (
-	"strings"
-
-	"github.com/gosipua/sipua/sip"
-)
+import "github.com/gosipua/sipua/sip"
 
 const maxForwards = "70" // RFC 3261 §8.1.1.6
 
@@ -163,14 +159,16 @@ func (o *Outgoing) describe() error {
 // addExtra adds the extra headers, several of one name too, unless the message
 // had one of that name before.
 func addExtra(extra []sip.Field, has func(name string) bool, add func(name, value string) error) error {
-	for i, f := range extra {
-		ours := false
-		for _, before := range extra[:i] {
-			ours = ours || strings.EqualFold(before.Name, f.Name)
+	if len(extra) == 0 {
+		return nil
+	}
+	absent := make([]sip.Field, 0, len(extra))
+	for _, f := range extra {
+		if !has(f.Name) {
+			absent = append(absent, f)
 		}
-		if !ours && has(f.Name) {
-			continue
-		}
+	}
+	for _, f := range absent {
 		if err := add(f.Name, f.Value); err != nil {
 			return err
 		}

@@ -382,7 +382,7 @@ func TestWaitForFlow(t *testing.T) {
 		if !errors.Is(impatient.err, net.ErrClosed) || impatient.at != 0 {
 			t.Errorf("without patience: %v at %v", impatient.err, impatient.at)
 		}
-		time.Sleep(31 * time.Second)
+		r.sleep(31 * time.Second)
 		if !errors.Is(short.err, net.ErrClosed) || short.at != time.Second {
 			t.Errorf("with a second's patience: %v at %v", short.err, short.at)
 		}
@@ -395,7 +395,7 @@ func TestWaitForFlow(t *testing.T) {
 		r.down()
 		late := r.send(sip.OPTIONS, nil)
 		begun := r.since()
-		time.Sleep(time.Minute)
+		r.sleep(time.Minute)
 		if !errors.Is(late.err, net.ErrClosed) || late.at-begun != 32*time.Second {
 			t.Errorf("no flow: %v after %v", late.err, late.at-begun)
 		}

@@ -103,6 +103,12 @@ func (r *rig) locked(fn func()) {
 
 func (r *rig) since() time.Duration { return time.Since(r.begun) }
 
+// sleep lets time go by, and everything happen that is due.
+func (r *rig) sleep(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // nothing checks that nothing was sent.
 func (r *rig) nothing() {
 	r.Helper()
@@ -305,15 +311,21 @@ func (r *rig) called(fields ...string) (*sending, *dialog.Dialog) {
 	req := r.request(sip.INVITE)
 	r.answer(req, 200, append([]string{"Contact: <sip:bob@b1.invalid;transport=ws>"}, fields...)...)
 	s.got(200)
-	var d *dialog.Dialog
-	r.locked(func() {
-		var err error
-		if d, err = dialog.NewClient(s.Sent(), s.responses[0]); err != nil {
-			r.Fatal(err)
-		}
-		r.SendACK(d, &s.Outgoing, "", nil)
-	})
+	d := r.dialogOf(s)
+	r.locked(func() { r.SendACK(d, &s.Outgoing, "", nil) })
 	return s, d
+}
+
+// dialogOf returns the dialog that the newest response to s made.
+func (r *rig) dialogOf(s *sending) *dialog.Dialog {
+	r.Helper()
+	r.Lock()
+	defer r.Unlock()
+	d, err := dialog.NewClient(s.Sent(), s.responses[len(s.responses)-1])
+	if err != nil {
+		r.Error(err)
+	}
+	return d
 }
 
 func isClosed(err error) bool {

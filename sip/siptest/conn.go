@@ -25,8 +25,9 @@ type Conn struct {
 
 	mu      sync.Mutex
 	queue   []outgoing // guarded by mu
-	writing bool       // guarded by mu; a writer runs
-	closed  bool       // guarded by mu; nothing is queued any more
+	head    int        // guarded by mu: first of queue that is not written yet
+	writing bool       // guarded by mu: somebody is in flush
+	closed  bool       // guarded by mu: nothing is queued any more
 
 	gone chan struct{} // closed with closed
 }
@@ -74,16 +75,16 @@ func (c *Conn) Close(code int, reason string) {
 // Send sends text to the client as it stands, in one text frame.
 func (c *Conn) Send(text string) { c.enqueue(websocket.TextMessage, []byte(text)) }
 
-// enqueue queues a frame with a copy of data and never blocks.
+// enqueue sends a frame with a copy of data and never blocks.
 func (c *Conn) enqueue(kind int, data []byte) {
 	b := buffers.Get().(*[]byte)
 	*b = append((*b)[:0], data...)
 	c.push(outgoing{kind: kind, data: b})
+	c.flush()
 }
 
 // push queues a frame, whose data comes from buffers and goes back there. The
-// writer runs only while something is queued, so an idle connection is one
-// goroutine.
+// caller sees to it that flush is called when it holds no lock.
 func (c *Conn) push(item outgoing) {
 	if d := c.net.delay(); d > 0 {
 		item.due = time.Now().Add(d)
@@ -95,44 +96,58 @@ func (c *Conn) push(item outgoing) {
 		return
 	}
 	c.queue = append(c.queue, item)
-	if !c.writing {
-		c.writing = true
-		c.server.running.Add(1)
-		go c.write()
-	}
 }
 
-// write writes what is queued and ends when nothing is.
-func (c *Conn) write() {
-	defer c.server.running.Done()
-	var batch []outgoing
-	for {
-		c.mu.Lock()
-		if len(c.queue) == 0 || c.closed {
-			c.writing = false
-			c.mu.Unlock()
+// flush writes what is queued, unless somebody else is about it already. It does
+// not block: faultConn takes everything. So the reader of a connection may
+// answer by itself, which spares a goroutine for each answer, and no two ends
+// that answer each other can block each other.
+func (c *Conn) flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.writing {
+		return
+	}
+	c.writing = true
+	for !c.closed && c.head < len(c.queue) {
+		item := c.queue[c.head]
+		if !item.due.IsZero() && time.Until(item.due) > 0 {
+			c.server.running.Add(1)
+			go c.flushAt(item.due)
 			return
 		}
-		batch, c.queue = c.queue, batch[:0]
+		c.queue[c.head] = outgoing{}
+		if c.head++; c.head == len(c.queue) {
+			c.queue, c.head = c.queue[:0], 0
+		}
 		c.mu.Unlock()
-		for _, item := range batch {
-			if err := c.writeFrame(item); err != nil || item.last {
-				c.closeQueue()
-				c.net.Close()
-			}
-			buffers.Put(item.data)
+		err := c.writeFrame(item)
+		buffers.Put(item.data)
+		c.mu.Lock()
+		if err != nil || item.last {
+			c.closeQueueLocked()
+			c.net.finish()
 		}
 	}
+	c.writing = false
+}
+
+// flushAt goes on with flush at a later time.
+func (c *Conn) flushAt(due time.Time) {
+	defer c.server.running.Done()
+	timer := time.NewTimer(time.Until(due))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.gone:
+	}
+	c.mu.Lock()
+	c.writing = false
+	c.mu.Unlock()
+	c.flush()
 }
 
 func (c *Conn) writeFrame(item outgoing) error {
-	if !item.due.IsZero() {
-		select {
-		case <-time.After(time.Until(item.due)):
-		case <-c.gone:
-			return net.ErrClosed
-		}
-	}
 	if c.ws == nil {
 		return net.ErrClosed // a test plays the connection by itself
 	}
@@ -147,6 +162,10 @@ func (c *Conn) writeFrame(item outgoing) error {
 func (c *Conn) closeQueue() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.closeQueueLocked()
+}
+
+func (c *Conn) closeQueueLocked() {
 	if !c.closed {
 		c.closed = true
 		c.queue = nil
@@ -155,7 +174,6 @@ func (c *Conn) closeQueue() {
 }
 
 // read reads messages until the connection ends and hands them to the server.
-// It never writes, so two ends that answer each other cannot block each other.
 func (c *Conn) read() {
 	c.ws.SetPingHandler(func(data string) error {
 		c.server.count(func(n *Counters) { n.Pings++ })
@@ -170,6 +188,7 @@ func (c *Conn) read() {
 		b := buffers.Get().(*[]byte)
 		*b = append((*b)[:0], websocket.FormatCloseMessage(code, "")...)
 		c.push(outgoing{kind: websocket.CloseMessage, data: b, last: true})
+		c.flush()
 		return nil
 	})
 	var buf bytes.Buffer
@@ -192,11 +211,13 @@ func (c *Conn) read() {
 	}
 }
 
-// awaitClose waits until the writer has answered a close frame and closed the
-// connection (RFC 6455 §5.5.1).
+// awaitClose waits until a close frame has been answered and the connection is
+// closed (RFC 6455 §5.5.1).
 func (c *Conn) awaitClose() {
-	c.net.SetDeadline(time.Now().Add(time.Second)) // a client that is gone holds nothing up
+	timer := time.AfterFunc(time.Second, c.closeQueue) // a client that takes no answer holds nothing up
+	defer timer.Stop()
 	<-c.gone
+	c.net.drained(time.Second)
 }
 
 // closeCodes are those a close frame can have, and none (RFC 6455 §7.4).

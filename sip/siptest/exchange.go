@@ -112,7 +112,7 @@ func (ex *exchange) arm() {
 func (ex *exchange) expire() {
 	s := ex.server
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	if s.exchanges[ex.key] != ex {
 		return
 	}

@@ -41,9 +41,6 @@ func mustDial(t *testing.T, srv *siptest.Server) *websocket.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ws.Close() })
-	if err := srv.WaitConns(t.Context(), len(srv.Conns())); err != nil {
-		t.Fatal(err)
-	}
 	return ws
 }
 

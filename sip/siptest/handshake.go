@@ -15,7 +15,7 @@ import (
 // serve runs the connection on its own goroutine. It reports false when the
 // server is closed.
 func (s *Server) serve(nc net.Conn) bool {
-	c := &Conn{server: s, net: newFaultConn(nc), gone: make(chan struct{})}
+	c := &Conn{server: s, net: newFaultConn(nc, &s.running), gone: make(chan struct{})}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -59,7 +59,7 @@ func (c *Conn) run() {
 // forget removes a connection that has ended.
 func (s *Server) forget(c *Conn) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	delete(s.conns, c.id)
 	for key := range c.contacts {
 		if s.contacts[key] == c {

@@ -19,7 +19,7 @@ func (s *Server) receive(c *Conn, data []byte) {
 	msg, err := sip.Parse(data)
 
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.counters.Received++
 	switch m := msg.(type) {
 	case *sip.Request:
@@ -104,6 +104,19 @@ func (s *Server) sendBuffer(c *Conn, b *[]byte) {
 	s.counters.Sent++
 	s.trace(Out, c, *b)
 	c.push(outgoing{kind: frameKind(*b), data: b})
+	s.touched = append(s.touched, c)
+}
+
+// unlock unlocks s.mu and writes what was queued under it.
+func (s *Server) unlock() {
+	var few [8]*Conn
+	touched := append(few[:0], s.touched...)
+	clear(s.touched)
+	s.touched = s.touched[:0]
+	s.mu.Unlock()
+	for _, c := range touched {
+		c.flush()
+	}
 }
 
 func (s *Server) trace(d Direction, c *Conn, data []byte) {

@@ -18,7 +18,7 @@ type directLink struct{ script *Script }
 func (l directLink) send(to *Conn, m sip.Message) error {
 	s := l.script.server
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	if req, ok := m.(*sip.Request); ok && to == nil {
 		to = l.connFor(req.URI())
 	}
@@ -32,7 +32,7 @@ func (l directLink) send(to *Conn, m sip.Message) error {
 func (l directLink) sendRaw(to *Conn, text string) error {
 	s := l.script.server
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	if to == nil {
 		to = l.connFor(sip.URI{})
 	}

@@ -49,6 +49,7 @@ type Server struct {
 	refusal     *Refusal
 	scripts     []*Script
 	raw         *Raw
+	touched     []*Conn       // have something queued by the holder of mu
 	changed     chan struct{} // closed at the next change of a binding or connection
 	counters    Counters
 }

@@ -246,6 +246,27 @@ func (l *lane) write(p []byte) (n int, err error) {
 	}
 }
 
+// tryWrite is write without the waiting.
+func (l *lane) tryWrite(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.finished:
+		return 0, net.ErrClosed
+	case l.broken:
+		return 0, syscall.ECONNRESET
+	case l.abandoned:
+		return 0, syscall.EPIPE
+	case l.full:
+		return 0, nil
+	}
+	n := min(wireBuffer-l.size, len(p))
+	if n > 0 {
+		l.put(p[:n])
+	}
+	return n, nil
+}
+
 func (l *lane) put(p []byte) {
 	var due time.Time
 	if l.delay > 0 {

@@ -1,0 +1,84 @@
+//go:build interop
+
+package interop_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gosipua/sipua"
+	"github.com/gosipua/sipua/session"
+	"github.com/gosipua/sipua/session/rtc"
+)
+
+// TestCallAudio: calls between a UA of ours and JsSIP, in each direction, over each kind of socket, in each codec.
+//
+// Only a foreign peer can judge that our offer and answer are ones that Chromium takes, that it can decrypt what we
+// send and decodes sound from it, and that its own DTLS, ICE and RTP find us.
+func TestCallAudio(t *testing.T) {
+	k := startKamailio(t, kamailioOptions{})
+	for _, c := range []struct {
+		name   string
+		secure bool
+		byUs   bool
+		codecs []string
+		want   string
+	}{
+		{"Go calls ws Opus", false, true, nil, "audio/opus"},
+		{"Go calls wss PCMU", true, true, []string{"PCMU"}, "audio/PCMU"},
+		{"Go calls ws PCMA", false, true, []string{"PCMA"}, "audio/PCMA"},
+		{"JsSIP calls wss Opus", true, false, nil, "audio/opus"},
+		{"JsSIP calls ws PCMU", false, false, []string{"PCMU"}, "audio/PCMU"},
+		{"JsSIP calls wss PCMA", true, false, []string{"PCMA"}, "audio/PCMA"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var cfg sipua.Config
+			var opts pageOptions
+			if c.secure {
+				cfg.WSServers, opts.Server = secure(t, k), k.WSS
+			}
+			alice, bob := newUA(t, k, "alice", cfg), openPage(t, k, "bob", opts)
+			bob.register()
+			bob.waitEvent("registered")
+
+			ours, theirs := connected(t, alice, bob, c.byUs, rtc.Options{Codecs: c.codecs})
+			ours.waitAudio(50)
+			s := theirs.waitAudio(50)
+			if s.InCodec != c.want || s.OutCodec != c.want || s.DTLS != "connected" {
+				t.Errorf("media of the page: %+v", s)
+			}
+			if got, _ := ours.track.Codec(); !strings.EqualFold("audio/"+got.Name, c.want) {
+				t.Errorf("our codec is %v", got)
+			}
+			if ours.RemoteIdentity().URI.String() != aor("bob") {
+				t.Errorf("our call is with %v", ours.RemoteIdentity())
+			}
+			ours.hangup()
+			theirs.waitEvent("ended")
+		})
+	}
+}
+
+// TestCallFirstAudio logs how long it takes from Call until the first packet from JsSIP is here, the commands to the
+// page included.
+//
+// Only a browser shows the delay that its own ICE and DTLS add to ours.
+func TestCallFirstAudio(t *testing.T) {
+	k := startKamailio(t, kamailioOptions{})
+	alice, bob := newUA(t, k, "alice", sipua.Config{}), newPage(t, k, "bob")
+	for range 3 {
+		begin := time.Now()
+		ours := alice.invite("bob", session.CallOptions{}, rtc.Options{})
+		theirs := bob.waitCall()
+		rung := time.Since(begin)
+		theirs.answer()
+		ours.waitAnswered()
+		answered := time.Since(begin)
+		eventually(t, "the first packet", func() bool { return ours.first.Load() != 0 })
+		t.Logf("rung after %v, answered after %v, first audio after %v", rung.Round(time.Millisecond),
+			answered.Round(time.Millisecond), time.Unix(0, ours.first.Load()).Sub(begin).Round(time.Millisecond))
+		ours.hangup()
+		theirs.waitEvent("ended")
+	}
+}

@@ -1,0 +1,355 @@
+package registrar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/gosipua/sipua/sip"
+	"github.com/gosipua/sipua/sip/core"
+)
+
+// regID is our one flow's (RFC 5626 §4.2).
+const regID = "1"
+
+// step feeds the machine and does what it says.
+func (r *Registrar) step(in input) { // [locked]
+	r.do(r.m.step(in), in == inFlowUp)
+}
+
+func (r *Registrar) do(a action, newFlow bool) { // [locked]
+	switch a {
+	case doRegister:
+		r.register(newFlow)
+	case doKeep:
+		r.arm(refreshIn(time.Until(r.reg.Expires)))
+	case doRetry:
+		r.arm(max(r.back.failed(r.reg.Err, r.server, time.Now()), r.back.hold(time.Now())))
+	case doRemove:
+		r.remove()
+	}
+}
+
+// arm has the machine wake up in d.
+func (r *Registrar) arm(d time.Duration) { // [locked]
+	r.disarm()
+	r.reg.RetryAt = time.Now().Add(d)
+	r.due = r.after(d, func() {
+		r.reg.RetryAt = time.Time{}
+		r.step(inDue)
+	})
+}
+
+func (r *Registrar) disarm() { // [locked]
+	r.due.stop()
+	r.reg.RetryAt = time.Time{}
+}
+
+// register sends a REGISTER for our binding, or puts it off where it must not
+// leave yet.
+func (r *Registrar) register(newFlow bool) { // [locked]
+	r.disarm()
+	now := time.Now()
+	hold := r.back.hold(now)
+	if newFlow {
+		hold = max(hold, r.back.asked(r.server, now))
+	}
+	if hold > 0 {
+		r.m.step(inHeld)
+		r.arm(hold)
+		return
+	}
+	r.renewed = false
+	seconds := strconv.FormatInt(int64(r.asked/time.Second), 10)
+	contact := r.contact()
+	contact.Params = contact.Params.With("expires", seconds)
+	r.send(contact.String(), seconds, r.answered, r.failed)
+}
+
+// remove sends the REGISTER that removes our binding, or all.
+func (r *Registrar) remove() { // [locked]
+	r.disarm()
+	value := "*"
+	if !r.all {
+		contact := r.contact()
+		contact.Params = contact.Params.With("expires", "0")
+		value = contact.String()
+	}
+	r.send(value, "0", func(res *sip.Response) {
+		if res.StatusCode().IsSuccess() {
+			r.back.succeeded()
+			r.removed(nil)
+		} else {
+			r.removed(&sip.ResponseError{Method: sip.REGISTER, Response: res})
+		}
+	}, r.removed)
+}
+
+// removed takes the outcome of a removal.
+func (r *Registrar) removed(err error) { // [locked]
+	next := r.m.step(inRemoved)
+	r.unbind(err)
+	r.leaving.settle(err)
+	r.all = false
+	r.do(next, false)
+}
+
+// contact is our Contact with what RFC 5626 §4.2 asks for.
+func (r *Registrar) contact() sip.NameAddr {
+	n := r.o.Contact
+	if r.o.InstanceID == "" {
+		return n
+	}
+	if !r.plain {
+		n.Params = n.Params.With("reg-id", regID)
+	}
+	n.Params = n.Params.WithQuoted("+sip.instance", "<"+r.o.InstanceID+">")
+	return n
+}
+
+// send sends a REGISTER over the present flow. final gets its final response,
+// fail the reason why there is none; for the loss of the flow neither is called,
+// since flowChanged follows.
+func (r *Registrar) send(contact, expires string, final func(*sip.Response), fail func(error)) { // [locked]
+	r.abandon()
+	req := sip.NewRequest(sip.REGISTER, r.o.Registrar)
+	aor := sip.NameAddr{URI: r.o.AOR}
+	if err := errors.Join(
+		req.SetFrom(aor.WithTag(r.tag)),
+		req.SetTo(aor),
+		req.SetCallID(r.callID),
+		req.SetCSeq(sip.CSeq{Seq: r.next(), Method: sip.REGISTER}),
+		req.AddHeader("Contact", contact),
+		req.AddHeader("Expires", expires),
+	); err != nil {
+		fail(err)
+		return
+	}
+	out := &core.Outgoing{Request: req, Flow: r.flow, Wait: -1, Preemptive: true}
+	out.NextSeq = func() uint32 {
+		r.count(out)
+		return r.next()
+	}
+	out.OnResponse = func(res *sip.Response) {
+		if res.StatusCode().IsFinal() && r.out == out {
+			r.count(out)
+			r.out = nil
+			final(res)
+		}
+	}
+	out.OnFail = func(err error) {
+		if r.out != out {
+			return
+		}
+		r.count(out)
+		r.out = nil
+		if now, _, _ := r.core.Flow(); out.Flow != r.flow || now == r.flow {
+			fail(err)
+		}
+	}
+	r.out = out
+	r.core.Send(out)
+}
+
+func (r *Registrar) next() uint32 { // [locked]
+	r.seq++
+	return r.seq
+}
+
+// count notes the newest attempt of out, if it had credentials. It is called when
+// something came of it, or will not.
+func (r *Registrar) count(out *core.Outgoing) { // [locked]
+	sent := out.Sent()
+	if sent == nil || sent == r.counted {
+		return
+	}
+	r.counted = sent
+	if sent.HasHeader("Authorization") || sent.HasHeader("Proxy-Authorization") {
+		r.back.tried(time.Now())
+	}
+}
+
+// abandon forgets the REGISTER under way.
+func (r *Registrar) abandon() { // [locked]
+	if r.out != nil {
+		r.count(r.out)
+		r.out.Abandon()
+		r.out = nil
+	}
+}
+
+// answered takes the final response to a REGISTER.
+func (r *Registrar) answered(res *sip.Response) { // [locked]
+	err := error(&sip.ResponseError{Method: sip.REGISTER, Response: res})
+	switch code := res.StatusCode(); {
+	case r.m.turn && code.IsSuccess(): // not wanted any more
+		r.step(inAccepted)
+	case r.m.turn:
+		r.step(inFailed)
+	case code.IsSuccess():
+		r.accepted(res)
+	case code == sip.StatusIntervalTooBrief && r.lengthen(res):
+		r.register(false)
+	case code == sip.StatusFirstHopLacksOutboundSupport && !r.plain:
+		r.plain = true // RFC 5626 §4.2.1
+		r.register(false)
+	case code == sip.StatusUnauthorized, code == sip.StatusProxyAuthenticationRequired, code == sip.StatusForbidden:
+		r.refused(err)
+	default:
+		r.failed(err)
+	}
+}
+
+// lengthen takes over the Min-Expires of a 423 (RFC 3261 §10.2.8), unless the
+// registrar cannot be pleased.
+func (r *Registrar) lengthen(res *sip.Response) bool { // [locked]
+	s, ok := res.MinExpires()
+	least := time.Duration(s) * time.Second
+	r.briefs++
+	if !ok || least <= r.asked || least > maxExpires || r.briefs > 3 {
+		return false
+	}
+	r.asked = least
+	return true
+}
+
+// refused takes the registrar's word that our credentials are wrong, unless
+// there are newer ones.
+func (r *Registrar) refused(err error) { // [locked]
+	if r.renewed {
+		r.register(false)
+		return
+	}
+	r.note(err, inRefused)
+}
+
+// failed takes a REGISTER that came to nothing but may be tried again.
+func (r *Registrar) failed(err error) { // [locked]
+	if r.m.turn {
+		r.step(inFailed)
+		return
+	}
+	r.briefs = 0
+	r.note(err, inFailed)
+}
+
+// note tells of a failure, after the machine took it.
+func (r *Registrar) note(err error, in input) { // [locked]
+	r.reg.Err = err
+	r.step(in)
+	r.log(err)
+	r.tell(EventFailed, err)
+	r.wanting.settle(err)
+}
+
+// accepted takes over the binding that the registrar confirmed.
+func (r *Registrar) accepted(res *sip.Response) { // [locked]
+	b, err := readBinding(res, r.o.Contact.URI, r.o.InstanceID, r.asked)
+	if err != nil {
+		r.failed(err)
+		return
+	}
+	kind := EventRefreshed
+	if !r.reg.Bound() {
+		kind = EventRegistered
+	}
+	r.back.succeeded()
+	r.briefs = 0
+	r.reg = Registration{
+		Expires: time.Now().Add(b.expires), Contacts: b.contacts,
+		Public: b.public, Temporary: b.temporary, Rewritten: b.rewritten,
+	}
+	r.core.SetGRUU(b.public, b.temporary)
+	r.core.SetServiceRoute(r.flow, b.routes)
+	if b.flowTimer != r.interval && r.o.KeepAlive != nil {
+		r.o.KeepAlive(r.flow, b.flowTimer)
+	}
+	r.interval = b.flowTimer
+	r.lapse.stop()
+	r.lapse = r.after(b.expires, r.lapsed)
+	r.step(inAccepted)
+	r.tell(kind, nil)
+	r.wanting.settle(nil)
+}
+
+// lapsed notes that the binding's time is over.
+func (r *Registrar) lapsed() { // [locked]
+	r.step(inLapsed)
+	r.unbind(errors.Join(ErrLapsed, r.reg.Err))
+}
+
+// unbind notes that there is no binding any more.
+func (r *Registrar) unbind(err error) { // [locked]
+	bound := r.reg.Bound()
+	r.lapse.stop()
+	r.reg = Registration{Err: err, RetryAt: r.reg.RetryAt}
+	if !bound {
+		return
+	}
+	r.core.SetGRUU(sip.URI{}, sip.URI{})
+	r.core.SetServiceRoute(r.flow, nil)
+	r.tell(EventUnregistered, err)
+}
+
+func (r *Registrar) tell(kind EventKind, err error) { // [locked]
+	if r.o.Event != nil {
+		r.o.Event(Event{Kind: kind, Registration: r.snapshot(), Err: err})
+	}
+}
+
+// log is not done with the lock held: the logger is the application's.
+func (r *Registrar) log(err error) { // [locked]
+	if r.o.Logger == nil {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("call_id", r.callID), slog.String("server", r.server), slog.String("state", r.m.state.String()),
+		slog.Time("retry_at", r.reg.RetryAt), slog.Any("error", err),
+	}
+	r.logs.Push(func() {
+		r.o.Logger.LogAttrs(context.Background(), slog.LevelWarn, "registration failed", attrs...)
+	})
+}
+
+// flowChanged takes the coming and going of flows.
+func (r *Registrar) flowChanged(f core.Flow, _ core.FlowInfo, up bool, err error) { // [locked]
+	switch {
+	case r.closed:
+	case up:
+		r.takeFlow()
+	case f == r.flow:
+		r.flowLost(err)
+		r.takeFlow() // another one may be left
+	}
+}
+
+// takeFlow goes over to the core's current flow, if there is one.
+func (r *Registrar) takeFlow() { // [locked]
+	f, info, ok := r.core.Flow()
+	if !ok {
+		return
+	}
+	r.flow, r.server, r.interval = f, info.Server, 0
+	r.step(inFlowUp)
+}
+
+// flowLost takes the loss of the flow. Register goes on waiting for the next one.
+func (r *Registrar) flowLost(err error) { // [locked]
+	switch {
+	case err == nil:
+		err = fmt.Errorf("registrar: connection to %s lost: %w", r.server, net.ErrClosed)
+	case !errors.Is(err, net.ErrClosed):
+		err = fmt.Errorf("registrar: connection to %s lost: %w (%w)", r.server, err, net.ErrClosed)
+	}
+	r.flow = nil
+	r.abandon()
+	r.disarm()
+	r.step(inFlowDown)
+	r.unbind(err)
+	r.leaving.settle(err)
+	r.all = false
+}

@@ -1,0 +1,52 @@
+package registrar
+
+import (
+	"time"
+
+	"github.com/gosipua/sipua/sip"
+)
+
+// Registration is a registration at one moment.
+type Registration struct {
+	State     State
+	Expires   time.Time      // when the binding lapses; zero without one
+	Contacts  []sip.NameAddr // all bindings of the address that the registrar told of, ours too
+	Public    sip.URI        // our public GRUU (RFC 5627); zero without one
+	Temporary sip.URI        // our newest temporary GRUU
+	Rewritten bool           // the registrar lists our Contact with another URI, or not at all
+	Err       error          // the last failure, nil after a success; a *sip.ResponseError for a refusal
+	RetryAt   time.Time      // when the next REGISTER is due; zero if none is
+}
+
+// Bound reports whether the registrar has a binding of ours, as far as we know.
+func (r Registration) Bound() bool { return !r.Expires.IsZero() }
+
+// EventKind is what happened to a registration.
+type EventKind uint8
+
+// The kinds of events.
+const (
+	EventRegistered   EventKind = iota // a binding, where there was none
+	EventRefreshed                     // the binding was renewed
+	EventUnregistered                  // the binding is gone: removed, lapsed, or lost with its connection
+	EventFailed                        // a REGISTER was refused or came to nothing; a binding there was lives on until it lapses
+)
+
+var eventNames = [...]string{"registered", "refreshed", "unregistered", "failed"}
+
+// String returns the kind in a word.
+func (k EventKind) String() string {
+	if int(k) < len(eventNames) {
+		return eventNames[k]
+	}
+	return "unknown"
+}
+
+// Event is one change of a registration.
+type Event struct {
+	Kind         EventKind
+	Registration Registration // as it is now
+	// Err says why: always with EventFailed; with EventUnregistered unless the
+	// registrar confirmed the removal that was asked for.
+	Err error
+}

@@ -1,0 +1,215 @@
+package sipua_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pion/rtp"
+	"github.com/pion/transport/v5/vnet"
+	"github.com/pion/webrtc/v4"
+	"go.uber.org/goleak"
+
+	"github.com/gosipua/sipua"
+	"github.com/gosipua/sipua/registrar"
+	"github.com/gosipua/sipua/session"
+	"github.com/gosipua/sipua/session/rtc"
+	"github.com/gosipua/sipua/sip/siptest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// world is a SIP server and a network for media, all in memory, inside a
+// synctest bubble: whole calls in fake time.
+type world struct {
+	t      *testing.T
+	srv    *siptest.Server
+	router *vnet.Router
+	hosts  int
+}
+
+// inWorld runs f in a world of its own and checks that nothing is left of it.
+func inWorld(t *testing.T, o siptest.Options, f func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		if o.Users == nil {
+			o.Users = map[string]string{"alice": "wonderland", "bob": "builder", "carol": "cat"}
+		}
+		o.Domain = "example.com"
+		srv, err := siptest.NewServer(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer srv.Close()
+		router, err := vnet.NewRouter(&vnet.RouterConfig{CIDR: "10.0.0.0/24", LoggerFactory: silent{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &world{t: t, srv: srv, router: router}
+		if err := router.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer router.Stop()
+		f(w)
+	})
+}
+
+// config is a Config for a user of the world, whose media has a host of its own.
+func (w *world) config(user string) sipua.Config {
+	w.t.Helper()
+	return sipua.Config{
+		URI:         "sip:" + user + "@example.com",
+		Password:    map[string]string{"alice": "wonderland", "bob": "builder"}[user],
+		WSServers:   sipua.Servers(w.srv.URL()),
+		DialContext: w.srv.DialContext,
+		STUNServers: []string{},
+		Media:       w.media(),
+	}
+}
+
+// media makes calls over the world's network, from a host of their own.
+func (w *world) media(tracks ...rtc.Track) session.MediaFactory {
+	w.t.Helper()
+	w.hosts++
+	host, err := vnet.NewNet(&vnet.NetConfig{StaticIPs: []string{fmt.Sprintf("10.0.0.%d", w.hosts)}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.router.AddNet(host); err != nil {
+		w.t.Fatal(err)
+	}
+	return rtc.New(rtc.Options{Tracks: tracks, SettingEngine: func(s *webrtc.SettingEngine) { s.SetNet(host) }})
+}
+
+// ua is a UA of the world, not started.
+func (w *world) ua(cfg sipua.Config) *sipua.UA {
+	w.t.Helper()
+	ua, err := sipua.NewUA(cfg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return ua
+}
+
+// phone is a UA of the world that is registered and notes its events.
+type phone struct {
+	*sipua.UA
+	w     *world
+	calls chan *session.Incoming
+
+	mu     sync.Mutex
+	events []string // guarded by mu
+}
+
+func (w *world) phone(user string, change ...func(*sipua.Config)) *phone {
+	w.t.Helper()
+	p := &phone{w: w, calls: make(chan *session.Incoming, 8)}
+	cfg := w.config(user)
+	cfg.Handler.Call = func(in *session.Incoming) { p.calls <- in }
+	cfg.Handler.Connection = func(e sipua.ConnectionEvent) { p.note("%v", e.State) }
+	cfg.Handler.Registration = func(e registrar.Event) { p.note("%v", e.Kind) }
+	for _, c := range change {
+		c(&cfg)
+	}
+	p.UA = w.ua(cfg)
+	if err := p.Start(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { p.Close() })
+	return p
+}
+
+func (p *phone) note(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.events = append(p.events, fmt.Sprintf(format, args...))
+}
+
+// seen returns the events since the last look.
+func (p *phone) seen() []string {
+	synctest.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	events := p.events
+	p.events = nil
+	return events
+}
+
+// until waits for an event, within fake time.
+func (p *phone) until(event string) {
+	p.w.t.Helper()
+	for begin := time.Now(); time.Since(begin) < 10*time.Minute; time.Sleep(10 * time.Millisecond) {
+		if slices.Contains(p.seen(), event) {
+			return
+		}
+	}
+	p.w.t.Fatalf("no %q came", event)
+}
+
+// talk has p call other, who answers, with a track each.
+func (p *phone) talk(other *phone) (here, there *line) {
+	p.w.t.Helper()
+	t := p.w.t
+	here, there = &line{w: p.w, out: rtc.NewTrack(rtc.Audio)}, &line{w: p.w, out: rtc.NewTrack(rtc.Audio)}
+	answered := make(chan error, 1)
+	go func() {
+		in := <-other.calls
+		s, err := in.Answer(t.Context(), &session.AnswerOptions{Media: p.w.media(there.out)})
+		there.Session = s
+		answered <- err
+	}()
+	s, err := p.Call(t.Context(), "bob", &session.CallOptions{Media: p.w.media(here.out)})
+	if err := errors.Join(err, <-answered); err != nil {
+		t.Fatal(err)
+	}
+	here.Session = s
+	for _, l := range []*line{here, there} {
+		if l.in, err = rtc.Receive(t.Context(), l.Session, rtc.Audio); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.out.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return here, there
+}
+
+// line is one end of a call that is up.
+type line struct {
+	*session.Session
+	w   *world
+	out *rtc.LocalTrack
+	in  *rtc.RemoteTrack
+	seq uint16
+}
+
+// say sends a packet of audio.
+func (l *line) say(word string) {
+	l.w.t.Helper()
+	l.seq++
+	p := &rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: l.seq, Timestamp: uint32(l.seq) * 960}, Payload: []byte(word)}
+	if err := l.out.WriteRTP(p); err != nil {
+		l.w.t.Fatal(err)
+	}
+}
+
+// hear expects the next packet to be that.
+func (l *line) hear(word string) {
+	l.w.t.Helper()
+	p, err := l.in.ReadRTP()
+	if err != nil {
+		l.w.t.Fatal(err)
+	}
+	if string(p.Payload) != word {
+		l.w.t.Errorf("heard %q, want %q", p.Payload, word)
+	}
+}
+
+func within(d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), d)
+}
