@@ -34,10 +34,7 @@ Refused f:         Unwant:   Removing f:       Remove
 Refused f b:       Want:     Refreshing f b:   Register
 Refused f b:       Unwant:   Removing f b:     Remove
 
-Waiting:           Want:     Waiting:          Nothing
 Waiting:           FlowUp:   Registering f:    Register
-Waiting:           Due:      Waiting:          Nothing
-Waiting:           FlowDown: Waiting:          Nothing
 Waiting:           Unwant:   Unregistered:     Nothing
 
 BackingOff f:      Want:     Registering f:    Register
@@ -191,15 +188,12 @@ func TestMachineReaches(t *testing.T) {
 	visit(machine{})
 	visit(machine{state: Waiting})
 	for line := range strings.Lines(rows) {
-		name, _, _ := strings.Cut(strings.TrimSpace(line), ":")
-		if name != "" && !reached[name] {
+		if name, _, _ := strings.Cut(strings.TrimSpace(line), ":"); name != "" && !reached[name] {
 			t.Errorf("%s has a row and cannot be", name)
 		}
-		delete(reached, name)
-		reached[name] = true
 	}
 	for name := range reached {
-		if !strings.Contains(rows, "\n"+name+":") && name != "" {
+		if !strings.Contains(rows, "\n"+name+":") {
 			t.Errorf("%s can be and has no row", name)
 		}
 	}

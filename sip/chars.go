@@ -128,29 +128,28 @@ func controlAt(s string) int {
 	return -1
 }
 
-// clean says whether s has no control character but HTAB, eight bytes at a time.
+// clean says whether s has no control character but HTAB. It looks at eight bytes at a time, and again at each
+// only where those have something below a space.
 func clean(s string) bool {
 	if len(s) < 8 {
 		return !hasControlByte(s)
 	}
+	var suspect uint64
 	for i := 0; i+8 < len(s); i += 8 {
-		if !clean8(s[i : i+8]) {
-			return false
-		}
+		suspect |= suspects(s[i : i+8])
 	}
-	return clean8(s[len(s)-8:])
+	suspect |= suspects(s[len(s)-8:])
+	return suspect&0x8080808080808080 == 0 || !hasControlByte(s)
 }
 
-// clean8 is clean for eight bytes.
-func clean8(s string) bool {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
+// suspects has the high bit set of each of eight bytes that is below a space or DEL, and maybe of its neighbour.
+func suspects(s string) uint64 {
+	const ones = 0x0101010101010101
 	_ = s[7]
 	x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
-	low := (x - 0x20*ones) &^ x // the high bit of each byte below 0x20, and of some behind such a one
 	del := x ^ 0x7f*ones
-	del = (del - ones) &^ del
-	return (low|del)&highs == 0 || !hasControlByte(s)
+	return (x-0x20*ones)&^x | (del-ones)&^del
 }
 
 func hasControlByte(s string) bool {

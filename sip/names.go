@@ -279,12 +279,10 @@ func identify(name string) (headerID, string) {
 		}
 		return hUnknown, name
 	}
-	for _, id := range headerIndex[headerHash(name)] {
-		if id == hUnknown {
-			break
-		}
-		if known := headerNames[id]; known == name || equalFold(known, name) {
-			return id, known
+	slot := &headerIndex[headerHash(name)]
+	for i := 0; i < len(slot) && slot[i] != hUnknown; i++ {
+		if known := headerNames[slot[i]]; known == name || equalFold(known, name) {
+			return slot[i], known
 		}
 	}
 	return hUnknown, name

@@ -86,7 +86,7 @@ func (p *parser) message(rest []byte) (Message, error) {
 		return nil, p.err
 	}
 	if len(line) > 4 && line[3] == '/' && equalFold(line[:4], "SIP/") {
-		r := &Response{}
+		r := p.newResponse()
 		p.statusLine(r, line)
 		if p.err == nil {
 			p.fields(&r.message)
@@ -99,7 +99,7 @@ func (p *parser) message(rest []byte) (Message, error) {
 		}
 		return r, nil
 	}
-	r := &Request{}
+	r := p.newRequest()
 	p.requestLine(r, line)
 	p.fields(&r.message)
 	p.body(&r.message, rest)
@@ -110,6 +110,47 @@ func (p *parser) message(rest []byte) (Message, error) {
 		p.err.Partial = r
 	}
 	return nil, p.err
+}
+
+// Most messages have room for their fields in the same allocation.
+func (p *parser) newRequest() *Request {
+	switch {
+	case p.lines <= 12:
+		b := new(struct {
+			Request
+			fields [11]field
+		})
+		b.message.fields = b.fields[:0]
+		return &b.Request
+	case p.lines <= 21:
+		b := new(struct {
+			Request
+			fields [20]field
+		})
+		b.message.fields = b.fields[:0]
+		return &b.Request
+	}
+	return new(Request)
+}
+
+func (p *parser) newResponse() *Response {
+	switch {
+	case p.lines <= 12:
+		b := new(struct {
+			Response
+			fields [11]field
+		})
+		b.message.fields = b.fields[:0]
+		return &b.Response
+	case p.lines <= 21:
+		b := new(struct {
+			Response
+			fields [20]field
+		})
+		b.message.fields = b.fields[:0]
+		return &b.Response
+	}
+	return new(Response)
 }
 
 // next is the next line of the head, without its CRLF.
@@ -215,7 +256,9 @@ func (p *parser) fields(m *message) {
 		p.fail("message", p.pos, "", "too many header fields")
 		n = MaxFields
 	}
-	m.fields = make([]field, 0, n)
+	if cap(m.fields) < n {
+		m.fields = make([]field, 0, n)
+	}
 	for p.pos < len(p.head) && len(m.fields) < n {
 		start := p.pos
 		line := p.next()
@@ -262,19 +305,21 @@ func (p *parser) unfold(line string) string {
 
 // field reads "name HCOLON value"; start is where the line begins, at where the value does.
 func (p *parser) field(f *field, line string, start int) (at int, ok bool) {
-	n := 0
-	for n < len(line) && chars[line[n]]&charToken != 0 {
-		n++
-	}
-	colon := n
-	for colon < len(line) && isBlank(line[colon]) {
-		colon++
-	}
-	if n == 0 || colon == len(line) || line[colon] != ':' {
+	colon := strings.IndexByte(line, ':')
+	if colon <= 0 {
 		p.fail("message", start, line, "malformed header field")
 		return 0, false
 	}
-	f.id, f.name = identify(line[:n])
+	if f.id, f.name = identify(line[:colon]); f.id == hUnknown { // or known, but with blanks behind
+		name := trimRight(line[:colon])
+		if !isToken(name) {
+			p.fail("message", start, line, "malformed header field")
+			return 0, false
+		}
+		if len(name) < colon {
+			f.id, f.name = identify(name)
+		}
+	}
 	value := trimLeft(line[colon+1:])
 	at = start + len(line) - len(value)
 	f.value = trimRight(value)

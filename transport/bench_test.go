@@ -85,6 +85,7 @@ func rawEcho(tb testing.TB) string {
 }
 
 func echoRaw(c net.Conn) {
+	defer c.Close()
 	var buf [8 << 10]byte
 	have := 0
 	for {
@@ -93,6 +94,9 @@ func echoRaw(c net.Conn) {
 			return
 		}
 		have += n
+		if buf[0]&0x0f == closes {
+			return
+		}
 		const head = 4 // of a masked frame of 126 bytes to 64 KiB, less the mask
 		if have < head+4 {
 			continue
@@ -149,5 +153,5 @@ func inUse() uint64 {
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return m.HeapInuse + m.StackInuse
+	return m.HeapAlloc + m.StackInuse
 }

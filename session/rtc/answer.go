@@ -36,7 +36,7 @@ func (m *Media) Answer(ctx context.Context, offer session.Description, o session
 	for i, x := range lines {
 		streams[i] = x.stream
 	}
-	if err := m.toPion(&path.transport, opposite(role), streams, false, m.peer.answer); err != nil {
+	if err := m.toPion(&path.transport, opposite(role), streams, m.peer.answer); err != nil {
 		return session.Description{}, m.state(), err
 	}
 	m.role, m.pending = role, nil

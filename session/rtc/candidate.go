@@ -73,13 +73,17 @@ func hideRelated(v string) string {
 	return strings.Join(f, " ")
 }
 
-// defaultCandidate chooses what stands in m= and c= (RFC 8839 §4.2.1.2): what
-// most likely works for a peer without ICE, so relayed before reflexive before
-// host, and IPv4 first, which every gateway speaks.
-func defaultCandidate(list []candidate) (candidate, bool) {
+// defaultCandidate chooses what stands in m= and c= (RFC 8839 §4.2.1.2): the
+// nominated one, and before there is one what most likely works for a peer
+// without ICE: relayed before reflexive before host, and IPv4 first, which
+// every gateway speaks.
+func defaultCandidate(list []candidate, nominated string) (candidate, bool) {
 	var best candidate
 	score := -1
 	for _, c := range list {
+		if netip.AddrPortFrom(c.addr, uint16(c.port)).String() == nominated {
+			return c, true
+		}
 		if s := defaultScore(c); s > score {
 			best, score = c, s
 		}

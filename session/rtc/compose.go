@@ -1,6 +1,7 @@
 package rtc
 
 import (
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,7 +16,8 @@ type local struct {
 	tlsID        string // empty: not to be written
 	setup        string
 	candidates   []candidate
-	complete     bool // gathering is done
+	nominated    string // address and port of the one in use
+	complete     bool   // gathering is done
 	sources      map[Kind]source
 }
 
@@ -42,6 +44,9 @@ func (m *Media) readLocal(sdp string, complete bool) (local, error) {
 	}
 	for k, s := range m.peer.senders {
 		l.sources[k] = s.source()
+	}
+	if pair := m.peer.pair.Load(); pair != nil {
+		l.nominated = net.JoinHostPort(pair.Local.Address, strconv.Itoa(int(pair.Local.Port)))
 	}
 	return l, nil
 }
@@ -99,7 +104,7 @@ func (x *wire) refused(w *writer) {
 // media writes an m-line that is used; the tagged one has the candidates for
 // all of its bundle.
 func (l *local) media(w *writer, x wire, tagged bool) {
-	def, _ := defaultCandidate(l.candidates)
+	def, _ := defaultCandidate(l.candidates, l.nominated)
 	port := strconv.Itoa(def.port)
 	if x.bundleOnly {
 		port = "0"

@@ -23,7 +23,9 @@ var (
 	ErrNotSending = errors.New("rtc: call does not send")
 
 	errNoOffer     = errors.New("rtc: no offer is pending")
-	errConnection  = errors.New("rtc: PeerConnection failed")
+	errICE         = errors.New("rtc: ICE found no path, or lost it")
+	errDTLS        = errors.New("rtc: DTLS handshake failed")
+	errStreams     = errors.New("rtc: too many RTP streams")
 	errContentType = errors.New("rtc: not application/sdp")
 )
 
@@ -41,6 +43,7 @@ type Media struct {
 	streams    []stream  // the m-lines of the call, as last agreed
 	payloads   payloads  // what each payload type of the call has ever meant
 	applied    bool      // remote is set and pion has it
+	restarted  bool      // our ICE credentials are new to the peer
 	remote     transport // the peer's end of the path
 	role       string    // our a=setup once DTLS has roles
 	view       string    // what pion was last given, see pionView
@@ -215,8 +218,17 @@ func (m *Media) connectionState(p *peer, s webrtc.PeerConnectionState) {
 			m.events.Connected()
 		}
 	case webrtc.PeerConnectionStateFailed:
-		if !m.failed.Swap(true) {
-			m.events.Failed(errConnection)
+		if p.pc.ICEConnectionState() == webrtc.ICEConnectionStateFailed {
+			m.fail(errICE)
+		} else {
+			m.fail(errDTLS)
 		}
+	}
+}
+
+// fail reports the loss of the path, once.
+func (m *Media) fail(err error) {
+	if !m.closed.Load() && !m.failed.Swap(true) {
+		m.events.Failed(err)
 	}
 }

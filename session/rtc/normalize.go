@@ -56,6 +56,7 @@ type remoteMedia struct {
 type transport struct {
 	ufrag, pwd   string
 	lite         bool
+	mux          bool     // rtcp-mux is there
 	fingerprints []string // "hash value", normalised and sorted
 	tlsID        string
 	setup        string
@@ -86,17 +87,56 @@ func normalize(d *description) []*remoteMedia {
 		}
 		r.codecs = m.codecs()
 		r.transport = d.transport(m)
-		r.held = r.transport.ufrag == "" && d.unspecified(m)
-		r.refusal = d.refuse(r)
 		out[i] = r
+	}
+	for _, r := range out {
+		if tag := tagged(d, out, r); tag != nil {
+			r.transport.inherit(&tag.transport)
+		}
+	}
+	for _, r := range out {
+		r.held = r.transport.ufrag == "" && d.unspecified(r.mediaSection)
+		r.refusal = refuse(r)
 	}
 	return out
 }
 
+// tagged returns the m-line that speaks for the bundle which r is in.
+func tagged(d *description, all []*remoteMedia, r *remoteMedia) *remoteMedia {
+	if r.mid == "" {
+		return nil
+	}
+	for _, mid := range d.bundle(r.mid) {
+		for _, t := range all {
+			if t.mid == mid && t.port != 0 {
+				return t
+			}
+		}
+	}
+	return nil
+}
+
+// inherit completes the transport of an m-line in a bundle, which may leave
+// out what the tagged one says (RFC 8843 §7.1.3).
+func (t *transport) inherit(tag *transport) {
+	if len(t.fingerprints) == 0 {
+		t.fingerprints, t.tlsID = tag.fingerprints, tag.tlsID
+	}
+	if t.setup == "" {
+		t.setup = tag.setup
+	}
+	t.mux = t.mux || tag.mux
+	if t.ufrag == "" {
+		t.ufrag, t.pwd = tag.ufrag, tag.pwd
+	}
+	if len(t.candidates) == 0 && t.sameICE(tag) {
+		t.candidates = tag.candidates
+	}
+}
+
 // refuse says why an m-line cannot be used, nil if it can.
-func (d *description) refuse(r *remoteMedia) *UnacceptableError {
+func refuse(r *remoteMedia) *UnacceptableError {
 	_, bundleOnly := attr(r.lines, "bundle-only")
-	_, mux := d.inherited(r.mediaSection, "rtcp-mux")
 	switch {
 	case r.port == 0 && !bundleOnly:
 		return unacceptable(warnMediaType, "m=%s is disabled", r.media)
@@ -112,7 +152,7 @@ func (d *description) refuse(r *remoteMedia) *UnacceptableError {
 		return unacceptable(warnTransport, "a=setup:holdconn is not supported")
 	case r.transport.ufrag == "" && !r.held:
 		return unacceptable(warnTransport, "ICE is required")
-	case !mux:
+	case !r.transport.mux:
 		return unacceptable(warnAttribute, "a=rtcp-mux is required")
 	}
 	return nil
@@ -140,6 +180,7 @@ func (d *description) transport(m *mediaSection) transport {
 		t.ufrag = ""
 	}
 	_, t.lite = attr(d.lines, "ice-lite")
+	_, t.mux = d.inherited(m, "rtcp-mux")
 	t.tlsID, _ = d.inherited(m, "tls-id")
 	t.setup, _ = d.inherited(m, "setup")
 	lines := m.lines

@@ -19,7 +19,6 @@ const profile = "UDP/TLS/RTP/SAVPF"
 type pending struct {
 	lines    []wire
 	hold     bool
-	restart  bool
 	answered []byte // the provisional answer that was applied
 }
 
@@ -35,7 +34,7 @@ func (m *Media) Offer(ctx context.Context, o session.OfferOptions) (session.Desc
 	if err != nil {
 		return session.Description{}, err
 	}
-	m.pending = &pending{lines: m.propose(o.Hold), hold: o.Hold, restart: restart}
+	m.pending = &pending{lines: m.propose(o.Hold), hold: o.Hold}
 	return compose(l, m.pending.lines, len(m.pending.lines) > 1), nil
 }
 
@@ -47,6 +46,7 @@ func (m *Media) localForOffer(ctx context.Context, restart bool) (local, error) 
 		}
 	}
 	if restart {
+		m.restarted = true
 		if _, err := p.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: true}); err != nil {
 			return local{}, err
 		}
@@ -134,13 +134,12 @@ func (m *Media) SetAnswer(_ context.Context, answer session.Description, o sessi
 	if err != nil {
 		return m.state(), err
 	}
-	if err := m.applyAnswer(&path.transport, streams, p); err != nil {
+	if err := m.applyAnswer(&path.transport, streams); err != nil {
 		return m.state(), err
 	}
 	if o.Provisional {
 		p.answered = bytes.Clone(answer.Body)
 	}
-	p.restart = false // done: a second answer to it must not ask for it again
 	m.remoteHold = m.heldByAnswer(p, streams, theirs)
 	m.commit(streams, p.hold)
 	return m.state(), nil
@@ -242,7 +241,7 @@ func union(a, b []Codec) []Codec {
 }
 
 // applyAnswer brings the path up, or checks that it is the one that is.
-func (m *Media) applyAnswer(t *transport, streams []stream, p *pending) error {
+func (m *Media) applyAnswer(t *transport, streams []stream) error {
 	setup := "active" // for the actpass or nothing that old stacks answer
 	if t.setup == "passive" {
 		setup = "passive"
@@ -252,13 +251,13 @@ func (m *Media) applyAnswer(t *transport, streams []stream, p *pending) error {
 		switch {
 		case !m.remote.sameDTLS(t), m.role != role:
 			return session.ErrFreshMedia
-		case t.ufrag != "" && !p.restart && !m.remote.sameICE(t):
+		case t.ufrag != "" && !m.restarted && !m.remote.sameICE(t):
 			return session.ErrFreshMedia
 		}
 	} else if t.ufrag == "" {
 		return unacceptable(warnTransport, "ICE is required")
 	}
-	if err := m.toPion(t, setup, streams, p.restart, m.peer.accept); err != nil {
+	if err := m.toPion(t, setup, streams, m.peer.accept); err != nil {
 		return err
 	}
 	m.role = role
@@ -267,26 +266,25 @@ func (m *Media) applyAnswer(t *transport, streams []stream, p *pending) error {
 
 // toPion gives pion the peer's end of the path by apply, unless it is what it
 // has: an exchange in the middle of a call seldom concerns it.
-func (m *Media) toPion(t *transport, setup string, streams []stream, restart bool, apply func(string) error) error {
+func (m *Media) toPion(t *transport, setup string, streams []stream, apply func(string) error) error {
 	if t.ufrag == "" { // RFC 2543's hold, which has nothing to say of the path
 		return nil
 	}
 	view := m.pionView(t, setup, streams, nil)
-	if len(m.options.Kinds) == 1 && m.applied && m.remote.sameICE(t) {
-		view = m.view // with one kind, pion need not know its codecs
-	}
-	if m.applied && !restart && view == m.view {
-		return m.addCandidates(t)
+	same := m.applied && !m.restarted && m.remote.sameICE(t)
+	if same && (len(m.options.Kinds) == 1 || view == m.view) { // one kind: any codec is its own
+		m.addCandidates(t)
+		return nil
 	}
 	if err := apply(m.pionView(t, setup, streams, t.candidates)); err != nil {
 		return err
 	}
-	m.view, m.remote, m.applied = view, *t, true
+	m.view, m.remote, m.applied, m.restarted = view, *t, true, false
 	return nil
 }
 
 // addCandidates hands pion what a description adds to the same ICE session.
-func (m *Media) addCandidates(t *transport) error {
+func (m *Media) addCandidates(t *transport) {
 	known := map[string]bool{}
 	for _, c := range m.remote.candidates {
 		known[c] = true
@@ -296,11 +294,10 @@ func (m *Media) addCandidates(t *transport) error {
 			continue
 		}
 		if err := m.peer.pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: "candidate:" + c}); err != nil {
-			return err
+			m.options.Logger.Info("candidate not taken", "error", err) // it costs only itself
 		}
 		m.remote.candidates = append(m.remote.candidates, c)
 	}
-	return nil
 }
 
 func opposite(setup string) string {

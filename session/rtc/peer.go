@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pion/interceptor"
 	"github.com/pion/webrtc/v4"
@@ -19,10 +20,16 @@ type peer struct {
 	offered bool // pion has our offer and no answer
 	waited  bool // the time for gathering is spent
 
+	pair    atomic.Pointer[webrtc.ICECandidatePair] // in use
+	streams atomic.Int32                            // RTP streams that the peer began
 	wg      sync.WaitGroup
 	mu      sync.Mutex
 	closing bool // guarded by mu: no more goroutines
 }
+
+// maxStreams bounds how many SSRCs a peer may use on one path: a gateway
+// changes its own now and then, but each costs memory until the path ends.
+const maxStreams = 256
 
 func newPeer(m *Media) (*peer, error) {
 	api, err := m.options.api()
@@ -50,10 +57,17 @@ func newPeer(m *Media) (*peer, error) {
 	if m.options.OnPeerConnection != nil {
 		m.options.OnPeerConnection(pc)
 	}
+	// Pion hands out its ICE transport by way of data channels, which share it.
+	// It races with itself where asked for the pair before there is one.
+	pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(p.pair.Store)
 	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
 		p.run(func() { m.connectionState(p, s) })
 	})
 	pc.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
+		if p.streams.Add(1) > maxStreams {
+			m.fail(errStreams)
+			return
+		}
 		p.spawn(func() { drainRTCP(r) })
 		p.run(func() { m.receive(t) })
 	})

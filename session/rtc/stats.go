@@ -58,8 +58,10 @@ func StatsOf(s *session.Session) Stats {
 func (m *Media) Stats() Stats {
 	c := &m.call.counters
 	st := Stats{Audio: c.kinds[Audio].traffic(), Video: c.kinds[Video].traffic()}
-	pair, err := m.PeerConnection().SCTP().Transport().ICETransport().GetSelectedCandidatePair()
-	if err != nil || pair == nil {
+	m.mu.Lock()
+	pair := m.peer.pair.Load()
+	m.mu.Unlock()
+	if pair == nil {
 		return st
 	}
 	st.Local = Candidate{pair.Local.Address, pair.Local.Port, pair.Local.Typ.String()}

@@ -58,12 +58,12 @@ func (s *Server) receiveRequest(c *Conn, req *sip.Request, data []byte) {
 		s.receiveCancel(c, req, data)
 		return
 	}
-	if ex := s.exchanges[exchangeKey(req)]; ex != nil {
-		return // repeated although the transport is reliable: its answer is on the way
-	}
 	if req.Method() == sip.REGISTER && s.isOurs(req.URI()) {
 		s.register(c, req)
 		return
+	}
+	if s.exchanges[exchangeKey(req)] != nil {
+		return // repeated although the transport is reliable: its answer is on the way
 	}
 	s.proxy(c, req, data)
 }
