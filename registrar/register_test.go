@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,20 +59,8 @@ Content-Length: 0
 func sorted(text string) []string {
 	lines := strings.Split(text, "\n")
 	first, rest := lines[0], lines[1:]
-	fields := map[string]string{}
-	var names []string
-	for _, l := range rest {
-		fields[l] = l
-		names = append(names, l)
-	}
-	for i := range names {
-		for j := i + 1; j < len(names); j++ {
-			if names[j] < names[i] {
-				names[i], names[j] = names[j], names[i]
-			}
-		}
-	}
-	return append([]string{first}, names...)
+	slices.Sort(rest)
+	return append([]string{first}, rest...)
 }
 
 // Call-ID, From tag and Contact never change, CSeq rises by one, through
@@ -440,18 +429,15 @@ func TestProvisional(t *testing.T) {
 // A REGISTER that could not be written fails like any other.
 func TestUnwritable(t *testing.T) {
 	o := defaults()
-	o.FromTagTrail = "\r\n"
+	o.AOR.Host = "example\r\n.com"
 	run(t, o, func(r *rig) {
 		r.up(serverA)
 		r.silent()
 		r.state(registrar.BackingOff)
-		c := r.startRegister()
-		var bad *sip.FieldError
-		if err := c.returns(bad); !errors.As(err, &bad) {
-			t.Errorf("returned %v", err)
-		}
-		if err := r.startUnregister(false).returns(bad); !errors.As(err, &bad) {
-			t.Errorf("returned %v", err)
+		for _, c := range []*call{r.startRegister(), r.startUnregister(false)} {
+			if err := <-c.done; !errors.As(err, new(*sip.FieldError)) {
+				t.Errorf("returned %v", err)
+			}
 		}
 		r.state(registrar.Unregistered)
 	})

@@ -26,7 +26,7 @@ func (m *message) Accepts(mediaType string) bool {
 func (m *message) Privacy() []string {
 	var list []string
 	for i := m.next(0, hPrivacy, ""); i >= 0; i = m.next(i+1, hPrivacy, "") {
-		for _, v := range strings.FieldsFunc(m.fields[i].value, func(r rune) bool {
+		for _, v := range strings.FieldsFunc(m.fields[i].value(), func(r rune) bool {
 			return r == ';' || r == ',' || r == ' ' || r == '\t'
 		}) {
 			list = append(list, lower(v))

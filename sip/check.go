@@ -28,7 +28,7 @@ func (r *Request) Check() *Problem {
 	if r.version != "" && !equalFold(r.version, sipVersion) {
 		return &Problem{StatusVersionNotSupported, "start-line", "only SIP/2.0 is supported"}
 	}
-	if r.cseq.Method != r.method {
+	if r.CSeq().Method != r.method {
 		return bad(hCSeq, "another method than the request's")
 	}
 	for _, check := range [...]func(*Request) *Problem{
@@ -38,11 +38,11 @@ func (r *Request) Check() *Problem {
 			return p
 		}
 	}
-	switch {
-	case r.uri.Headers != "":
+	switch uri := r.URI(); {
+	case uri.Headers != "":
 		return &Problem{StatusBadRequest, "Request-URI", "headers are not allowed here"} // RFC 3261 §19.1.1
-	case r.uri.Scheme != "sip" && r.uri.Scheme != "tel":
-		return &Problem{StatusUnsupportedURIScheme, "Request-URI", "scheme " + shorten(r.uri.Scheme) + " is not supported"}
+	case uri.Scheme != "sip" && uri.Scheme != "tel":
+		return &Problem{StatusUnsupportedURIScheme, "Request-URI", "scheme " + shorten(uri.Scheme) + " is not supported"}
 	}
 	return nil
 }
@@ -110,10 +110,10 @@ func (r *Request) checkFields() *Problem {
 
 // readable reads every element of one field that is a list.
 func (r *Request) readable(f *field) bool {
-	if f.id == hContact && f.value == "*" {
+	if f.id == hContact && f.value() == "*" {
 		return true
 	}
-	rest, item, more := f.value, "", true
+	rest, item, more := f.value(), "", true
 	for more {
 		item, rest, more = nextItem(rest)
 		var v Via

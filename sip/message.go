@@ -1,13 +1,6 @@
 package sip
 
-import (
-	"iter"
-	"strings"
-)
-
-// Field is one header field: the name in the spelling of its RFC for known ones ("i" parses to "Call-ID"),
-// as it came for others; the value unfolded, without outer blanks.
-type Field struct{ Name, Value string }
+import "iter"
 
 // Message is a *[Request] or a *[Response].
 type Message interface {
@@ -26,25 +19,13 @@ type Message interface {
 	isMessage()
 }
 
-// field is a Field and the id of a known name.
-type field struct {
-	name, value string
-	id          headerID
-}
-
-// message is what requests and responses share. fields is the only truth; via, from, to, callID and cseq
-// are readings of it that parse and the setters keep in step, so that reading them costs nothing.
+// message is what requests and responses share. The list of fields is the only truth.
 type message struct {
 	fields  []field
 	body    []byte
 	version string // "" is SIP/2.0
 	// bare says that the message came without a Content-Length and leaves without one.
 	bare bool
-
-	via      Via
-	from, to NameAddr
-	callID   string
-	cseq     CSeq
 }
 
 // find is the index of the first field of that name, or -1.
@@ -56,8 +37,7 @@ func (m *message) find(name string) int {
 // next is the index of the first such field from i on, or -1.
 func (m *message) next(i int, id headerID, name string) int {
 	for ; i < len(m.fields); i++ {
-		f := &m.fields[i]
-		if f.id == id && (id != hUnknown || equalFold(f.name, name)) {
+		if m.fields[i].is(id, name) {
 			return i
 		}
 	}
@@ -68,7 +48,7 @@ func (m *message) next(i int, id headerID, name string) int {
 func (m *message) value(id headerID) (string, bool) {
 	for i := range m.fields {
 		if m.fields[i].id == id {
-			return m.fields[i].value, true
+			return m.fields[i].value(), true
 		}
 	}
 	return "", false
@@ -93,7 +73,7 @@ func (m *message) count(id headerID) (n int) {
 func (m *message) Fields() iter.Seq[Field] {
 	return func(yield func(Field) bool) {
 		for i := range m.fields {
-			if !yield(Field{m.fields[i].name, m.fields[i].value}) {
+			if !yield(Field{m.fields[i].name(), m.fields[i].value()}) {
 				return
 			}
 		}
@@ -104,7 +84,7 @@ func (m *message) Fields() iter.Seq[Field] {
 // compare without case, and compact forms are known.
 func (m *message) Header(name string) string {
 	if i := m.find(name); i >= 0 {
-		return m.fields[i].value
+		return m.fields[i].value()
 	}
 	return ""
 }
@@ -117,7 +97,7 @@ func (m *message) Headers(name string) []string {
 	var values []string
 	id, name := identify(name)
 	for i := m.next(0, id, name); i >= 0; i = m.next(i+1, id, name) {
-		values = append(values, m.fields[i].value)
+		values = append(values, m.fields[i].value())
 	}
 	return values
 }
@@ -147,7 +127,7 @@ func (m *message) HasToken(name, token string) bool {
 func (m *message) items(id headerID, name string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for i := m.next(0, id, name); i >= 0; i = m.next(i+1, id, name) {
-			rest, item, more := m.fields[i].value, "", true
+			rest, item, more := m.fields[i].value(), "", true
 			for more {
 				item, rest, more = nextItem(rest)
 				if item != "" && !yield(item) {
@@ -158,26 +138,56 @@ func (m *message) items(id headerID, name string) iter.Seq[string] {
 	}
 }
 
-// Via is the topmost Via. After Parse it is always there.
-func (m *message) Via() Via { return m.via }
+// Via is the topmost Via. After Parse there is one.
+func (m *message) Via() Via {
+	var v Via
+	if value, ok := m.value(hVia); !ok || !v.parse(firstItem(value)).ok() {
+		return Via{}
+	}
+	return v
+}
 
-// From is the From field. After Parse it is always there.
-func (m *message) From() NameAddr { return m.from }
+// From is the From field. After Parse there is one.
+func (m *message) From() NameAddr {
+	n, _ := m.single(hFrom)
+	return n
+}
 
-// To is the To field. After Parse it is always there.
-func (m *message) To() NameAddr { return m.to }
+// To is the To field. After Parse there is one.
+func (m *message) To() NameAddr {
+	n, _ := m.single(hTo)
+	return n
+}
+
+// single reads the first field of a name as one name-addr.
+func (m *message) single(id headerID) (n NameAddr, ok bool) {
+	value, ok := m.value(id)
+	if !ok || !n.parse(value).ok() {
+		return NameAddr{}, false
+	}
+	return n, true
+}
 
 // CallID is the Call-ID. After Parse it is never empty.
-func (m *message) CallID() string { return m.callID }
+func (m *message) CallID() string {
+	value, _ := m.value(hCallID)
+	return value
+}
 
-// CSeq is the CSeq field. After Parse it is always there.
-func (m *message) CSeq() CSeq { return m.cseq }
+// CSeq is the CSeq field. After Parse there is one.
+func (m *message) CSeq() CSeq {
+	var c CSeq
+	if value, ok := m.value(hCSeq); !ok || !c.parse(value).ok() {
+		return CSeq{}
+	}
+	return c
+}
 
 // Vias are all Vias from the top.
 func (m *message) Vias() ([]Via, error) {
 	list := make([]Via, 0, m.count(hVia))
 	for i := m.next(0, hVia, ""); i >= 0; i = m.next(i+1, hVia, "") {
-		rest, item, more := m.fields[i].value, "", true
+		rest, item, more := m.fields[i].value(), "", true
 		for more {
 			item, rest, more = nextItem(rest)
 			var v Via
@@ -197,7 +207,7 @@ func (m *message) NameAddrs(name string) ([]NameAddr, error) {
 	var list []NameAddr
 	for i := m.next(0, id, name); i >= 0; i = m.next(i+1, id, name) {
 		var err error
-		if list, err = parseNameAddrs(list, name, m.fields[i].value); err != nil {
+		if list, err = parseNameAddrs(list, name, m.fields[i].value()); err != nil {
 			return list, err
 		}
 	}
@@ -232,74 +242,6 @@ func (m *message) Contact() (NameAddr, bool) {
 
 // Body is the body; read-only. It is nil when there is none.
 func (m *message) Body() []byte { return m.body }
-
-// refresh reads a field again that the message keeps a reading of. When it cannot be read, nothing changes.
-func (m *message) refresh(id headerID) error {
-	value, ok := m.value(id)
-	var f fault
-	switch id {
-	case hVia:
-		var v Via
-		if ok {
-			f = v.parse(firstItem(value))
-		}
-		if f.ok() {
-			m.via = v
-		}
-	case hFrom, hTo:
-		var n NameAddr
-		if ok {
-			f = n.parse(value)
-		}
-		switch {
-		case !f.ok():
-		case id == hFrom:
-			m.from = n
-		default:
-			m.to = n
-		}
-	case hCallID:
-		if ok {
-			f = checkCallID(value)
-		}
-		if f.ok() {
-			m.callID = value
-		}
-	case hCSeq:
-		var c CSeq
-		if ok {
-			f = c.parse(value)
-		}
-		if f.ok() {
-			m.cseq = c
-		}
-	}
-	if !f.ok() {
-		return f.err(headerNames[id], value)
-	}
-	return nil
-}
-
-func firstItem(s string) string {
-	if strings.IndexByte(s, ',') < 0 {
-		return s
-	}
-	item, _, _ := nextItem(s)
-	return item
-}
-
-// checkCallID checks callid (RFC 3261 §25.1), taking any printable byte.
-func checkCallID(s string) fault {
-	if s == "" {
-		return fault{0, "empty"}
-	}
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] == 0x7f {
-			return fault{i, "blank or control character"}
-		}
-	}
-	return fault{}
-}
 
 func (m *message) clone() message {
 	c := *m

@@ -100,8 +100,8 @@ const (
 	hIdentityInfo
 	headerCount
 
-	// hLastRead ends the fields that every message has and keeps a reading of.
-	hLastRead = hCSeq
+	// hLastMandatory ends the fields that every message has.
+	hLastMandatory = hCSeq
 )
 
 // headerNames are the names as they are written, in the spelling of the RFC that defines each.

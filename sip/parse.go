@@ -48,7 +48,7 @@ type parser struct {
 	lines int       // in head
 	ends  [64]int32 // where the first lines' LFs are
 
-	seen uint8 // which of the fields a message keeps a reading of
+	seen uint8 // which of the fields that every message has, one bit each
 }
 
 // split finds the end of the head and of its lines.
@@ -86,7 +86,7 @@ func (p *parser) message(rest []byte) (Message, error) {
 		return nil, p.err
 	}
 	if len(line) > 4 && line[3] == '/' && equalFold(line[:4], "SIP/") {
-		r := p.newResponse()
+		r := &Response{}
 		p.statusLine(r, line)
 		if p.err == nil {
 			p.fields(&r.message)
@@ -99,7 +99,7 @@ func (p *parser) message(rest []byte) (Message, error) {
 		}
 		return r, nil
 	}
-	r := p.newRequest()
+	r := &Request{}
 	p.requestLine(r, line)
 	p.fields(&r.message)
 	p.body(&r.message, rest)
@@ -110,47 +110,6 @@ func (p *parser) message(rest []byte) (Message, error) {
 		p.err.Partial = r
 	}
 	return nil, p.err
-}
-
-// Most messages have room for their fields in the same allocation.
-func (p *parser) newRequest() *Request {
-	switch {
-	case p.lines <= 12:
-		b := new(struct {
-			Request
-			fields [11]field
-		})
-		b.message.fields = b.fields[:0]
-		return &b.Request
-	case p.lines <= 21:
-		b := new(struct {
-			Request
-			fields [20]field
-		})
-		b.message.fields = b.fields[:0]
-		return &b.Request
-	}
-	return new(Request)
-}
-
-func (p *parser) newResponse() *Response {
-	switch {
-	case p.lines <= 12:
-		b := new(struct {
-			Response
-			fields [11]field
-		})
-		b.message.fields = b.fields[:0]
-		return &b.Response
-	case p.lines <= 21:
-		b := new(struct {
-			Response
-			fields [20]field
-		})
-		b.message.fields = b.fields[:0]
-		return &b.Response
-	}
-	return new(Response)
 }
 
 // next is the next line of the head, without its CRLF.
@@ -202,7 +161,8 @@ func (p *parser) requestLine(r *Request, line string) {
 		r.version = version
 	}
 	r.target = line[first+1 : last]
-	if f := r.uri.parse(r.target); !f.ok() {
+	var u URI
+	if f := u.parse(r.target); !f.ok() {
 		r.target = ""
 		p.fail("Request-URI", first+1+f.at, line[first+1:last], f.reason)
 	}
@@ -256,9 +216,7 @@ func (p *parser) fields(m *message) {
 		p.fail("message", p.pos, "", "too many header fields")
 		n = MaxFields
 	}
-	if cap(m.fields) < n {
-		m.fields = make([]field, 0, n)
-	}
+	m.fields = make([]field, 0, n)
 	for p.pos < len(p.head) && len(m.fields) < n {
 		start := p.pos
 		line := p.next()
@@ -271,15 +229,12 @@ func (p *parser) fields(m *message) {
 		}
 		m.fields = m.fields[:len(m.fields)+1]
 		f := &m.fields[len(m.fields)-1]
-		at, ok := p.field(f, line, start)
-		if !ok {
+		if !p.field(f, line, start) {
 			*f = field{}
 			m.fields = m.fields[:len(m.fields)-1]
-		} else if f.id <= hLastRead && f.id != hUnknown {
-			p.reading(m, f, at)
 		}
 	}
-	for id := hUnknown + 1; id <= hLastRead && p.seen != 1<<(hLastRead+1)-2; id++ {
+	for id := hUnknown + 1; id <= hLastMandatory && p.seen != 1<<(hLastMandatory+1)-2; id++ {
 		if p.seen&(1<<id) == 0 {
 			p.fail(headerNames[id], 0, "", "missing")
 		}
@@ -303,59 +258,49 @@ func (p *parser) unfold(line string) string {
 	return string(b)
 }
 
-// field reads "name HCOLON value"; start is where the line begins, at where the value does.
-func (p *parser) field(f *field, line string, start int) (at int, ok bool) {
-	colon := strings.IndexByte(line, ':')
-	if colon <= 0 {
+// field reads "name HCOLON value"; start is where the line begins.
+func (p *parser) field(f *field, line string, start int) bool {
+	n := strings.IndexByte(line, ':')
+	if n <= 0 {
 		p.fail("message", start, line, "malformed header field")
-		return 0, false
+		return false
 	}
-	if f.id, f.name = identify(line[:colon]); f.id == hUnknown { // or known, but with blanks behind
-		name := trimRight(line[:colon])
+	end, at := len(line), n+1
+	if f.id, _ = identify(line[:n]); f.id == hUnknown { // or known, but with blanks behind
+		name := trimRight(line[:n])
 		if !isToken(name) {
 			p.fail("message", start, line, "malformed header field")
-			return 0, false
+			return false
 		}
-		if len(name) < colon {
-			f.id, f.name = identify(name)
+		if len(name) < n {
+			f.id, _ = identify(name)
+		}
+		f.nameLen = uint16(len(name))
+	}
+	for at < end && isBlank(line[at]) {
+		at++
+	}
+	for end > at && isBlank(line[end-1]) {
+		end--
+	}
+	if f.id == hUnknown {
+		f.text, f.valueAt = line[:end], uint16(at)
+	} else {
+		f.text, f.nameLen = line[at:end], 0
+	}
+	if !clean(line[at:end]) {
+		if c := controlAt(line[at:end]); c >= 0 {
+			p.fail(f.name(), start+at+c, f.value(), "control character")
+			return false
 		}
 	}
-	value := trimLeft(line[colon+1:])
-	at = start + len(line) - len(value)
-	f.value = trimRight(value)
-	if !clean(f.value) {
-		if c := controlAt(f.value); c >= 0 {
-			p.fail(f.name, at+c, f.value, "control character")
-			return 0, false
+	if f.id <= hLastMandatory && f.id != hUnknown && p.seen&(1<<f.id) == 0 {
+		p.seen |= 1 << f.id
+		if fault := f.fault(); !fault.ok() {
+			p.fail(f.name(), start+at+fault.at, f.value(), fault.reason)
 		}
 	}
-	return at, true
-}
-
-// reading takes the typed reading of the first field of a kind that the message keeps one of.
-func (p *parser) reading(m *message, f *field, at int) {
-	if p.seen&(1<<f.id) != 0 {
-		return
-	}
-	p.seen |= 1 << f.id
-	var fault fault
-	switch f.id {
-	case hVia:
-		fault = m.via.parse(firstItem(f.value))
-	case hFrom:
-		fault = m.from.parse(f.value)
-	case hTo:
-		fault = m.to.parse(f.value)
-	case hCallID:
-		if fault = checkCallID(f.value); fault.ok() {
-			m.callID = f.value
-		}
-	case hCSeq:
-		fault = m.cseq.parse(f.value)
-	}
-	if !fault.ok() {
-		p.fail(f.name, at+fault.at, f.value, fault.reason)
-	}
+	return true
 }
 
 // body takes the body as Content-Length says. Two that differ are an error: elements on the way may have gone by
@@ -366,7 +311,7 @@ func (p *parser) body(m *message, rest []byte) {
 		if m.fields[i].id != hContentLength {
 			continue
 		}
-		value := m.fields[i].value
+		value := m.fields[i].value()
 		n, ok := parseUint(value, maxContentLength)
 		switch {
 		case !ok:

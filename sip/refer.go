@@ -10,11 +10,3 @@ func (m *message) ReferTo() (n NameAddr, ok bool) {
 
 // ReferredBy is the Referred-By field (RFC 3892 §3); ok is false when there is none that can be read.
 func (m *message) ReferredBy() (n NameAddr, ok bool) { return m.single(hReferredBy) }
-
-func (m *message) single(id headerID) (n NameAddr, ok bool) {
-	value, ok := m.value(id)
-	if !ok || !n.parse(value).ok() {
-		return NameAddr{}, false
-	}
-	return n, true
-}

@@ -5,14 +5,13 @@ type Request struct {
 	message
 
 	method Method
-	uri    URI
-	target string // the Request-URI as it was parsed; "" once it is set
+	target string // the Request-URI as written, "" for the zero URI
 }
 
 // NewRequest makes a request without header fields. A method that is no token and a URI with hostile text are
-// made harmless when written.
+// made harmless.
 func NewRequest(method Method, uri URI) *Request {
-	return &Request{message: message{fields: make([]field, 0, 16)}, method: method, uri: uri}
+	return &Request{message: message{fields: make([]field, 0, 16)}, method: method, target: uri.String()}
 }
 
 // Method is the request's method.
@@ -28,7 +27,16 @@ func (r *Request) SetMethod(m Method) error {
 }
 
 // URI is the Request-URI.
-func (r *Request) URI() URI { return r.uri }
+func (r *Request) URI() URI {
+	var u URI
+	if !u.parse(r.target).ok() {
+		return URI{}
+	}
+	return u
+}
+
+// URIText is the Request-URI as it is written on the wire, which is what a digest covers.
+func (r *Request) URIText() string { return r.target }
 
 // SetURI changes the Request-URI. CR, LF and NUL are refused.
 func (r *Request) SetURI(u URI) error {
@@ -36,7 +44,7 @@ func (r *Request) SetURI(u URI) error {
 	if err := n.check("Request-URI"); err != nil {
 		return err
 	}
-	r.uri, r.target = u, ""
+	r.target = u.String()
 	return nil
 }
 

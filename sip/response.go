@@ -41,7 +41,6 @@ func NewResponse(req *Request, code StatusCode, reason string) *Response {
 			r.fields = append(r.fields, req.fields[i])
 		}
 	}
-	r.via, r.from, r.to, r.callID, r.cseq = req.via, req.from, req.to, req.callID, req.cseq
 	return r
 }
 
@@ -57,11 +56,10 @@ func opensDialog(m Method) bool {
 // [ParseError]'s Partial request, so that a 400 can always carry one.
 func (r *Response) SetToTag(tag string) {
 	i := r.next(0, hTo, "")
-	if i < 0 || r.to.Tag() != "" || tag == "" {
+	if i < 0 || r.To().Tag() != "" || tag == "" {
 		return
 	}
-	r.fields[i].value += ";tag=" + string(appendName(nil, tag))
-	_ = r.refresh(hTo) // when it could not be read before, it still cannot
+	r.fields[i].text += ";tag=" + string(appendName(nil, tag))
 }
 
 // StatusCode is the response's status.

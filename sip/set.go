@@ -5,19 +5,6 @@ import (
 	"strings"
 )
 
-// newField makes a field or says why the text is none. This is the first gate against injection: what could
-// end a line never gets into a message. The second is AppendTo.
-func newField(name, value string) (field, error) {
-	if !isToken(name) {
-		return field{}, &FieldError{name, "not a header field name"}
-	}
-	if !isSafe(value) {
-		return field{}, &FieldError{name, "control character in the value"}
-	}
-	id, name := identify(name)
-	return field{name, trimBlank(value), id}, nil
-}
-
 // isSafe says whether a value may be set: no control character but HTAB, except those that a quoted-pair may
 // hold. NUL is refused even there.
 func isSafe(s string) bool {
@@ -37,30 +24,24 @@ func (m *message) SetHeader(name, value string) error {
 	if err != nil {
 		return err
 	}
-	return m.set(f)
+	m.set(f)
+	return nil
 }
 
-func (m *message) set(f field) error {
-	first := m.next(0, f.id, f.name)
+func (m *message) set(f field) {
+	first := m.next(0, f.id, f.name())
 	if first < 0 {
-		return m.add(f)
+		m.fields = append(m.fields, f)
+		return
 	}
-	old := m.fields[first]
 	m.fields[first] = f
-	if err := m.refresh(f.id); err != nil {
-		m.fields[first] = old
-		return err
-	}
-	if m.next(first+1, f.id, f.name) >= 0 {
-		kept := m.fields[:first+1]
-		for _, g := range m.fields[first+1:] {
-			if g.id != f.id || f.id == hUnknown && !equalFold(g.name, f.name) {
-				kept = append(kept, g)
-			}
+	kept := m.fields[:first+1]
+	for i := range m.fields[first+1:] {
+		if g := m.fields[first+1+i]; !g.is(f.id, f.name()) {
+			kept = append(kept, g)
 		}
-		m.fields = kept
 	}
-	return nil
+	m.fields = kept
 }
 
 // AddHeader appends a field. Errors are those of SetHeader.
@@ -69,15 +50,7 @@ func (m *message) AddHeader(name, value string) error {
 	if err != nil {
 		return err
 	}
-	return m.add(f)
-}
-
-func (m *message) add(f field) error {
 	m.fields = append(m.fields, f)
-	if err := m.refresh(f.id); err != nil {
-		m.fields = m.fields[:len(m.fields)-1]
-		return err
-	}
 	return nil
 }
 
@@ -87,17 +60,12 @@ func (m *message) PrependHeader(name, value string) error {
 	if err != nil {
 		return err
 	}
-	return m.prepend(f)
+	m.prepend(f)
+	return nil
 }
 
-func (m *message) prepend(f field) error {
-	at := max(0, m.next(0, f.id, f.name))
-	m.fields = slices.Insert(m.fields, at, f)
-	if err := m.refresh(f.id); err != nil {
-		m.fields = slices.Delete(m.fields, at, at+1)
-		return err
-	}
-	return nil
+func (m *message) prepend(f field) {
+	m.fields = slices.Insert(m.fields, max(0, m.next(0, f.id, f.name())), f)
 }
 
 // RemoveHeader removes all fields of that name.
@@ -107,10 +75,7 @@ func (m *message) RemoveHeader(name string) {
 }
 
 func (m *message) remove(id headerID, name string) {
-	m.fields = slices.DeleteFunc(m.fields, func(f field) bool {
-		return f.id == id && (id != hUnknown || equalFold(f.name, name))
-	})
-	_ = m.refresh(id) // a mandatory field that is gone reads as zero
+	m.fields = slices.DeleteFunc(m.fields, func(f field) bool { return f.is(id, name) })
 }
 
 // RemoveFirst removes the first field of that name. Of a comma list in it only the first element goes, so
@@ -121,12 +86,11 @@ func (m *message) RemoveFirst(name string) {
 		return
 	}
 	f := &m.fields[i]
-	if _, rest, more := nextItem(f.value); more && isList(f.id) {
-		f.value = trimBlank(rest)
+	if _, rest, more := nextItem(f.value()); more && isList(f.id) {
+		f.setValue(trimBlank(rest))
 	} else {
 		m.fields = slices.Delete(m.fields, i, i+1)
 	}
-	_ = m.refresh(f.id)
 }
 
 // isList says whether the elements of a field may be written on one line or on several (RFC 3261 §7.3.1).
@@ -141,27 +105,36 @@ func isList(id headerID) bool {
 
 // SetVia replaces the topmost Via, or adds one when there is none. CR, LF and NUL are refused.
 func (m *message) SetVia(v Via) error {
-	if breaksLine(v.Transport) || breaksLine(v.Host) || breaksLine(string(v.Params)) {
-		return &FieldError{"Via", "control character"}
+	if err := v.check(); err != nil {
+		return err
 	}
-	f := field{headerNames[hVia], v.String(), hVia}
 	i := m.next(0, hVia, "")
 	if i < 0 {
-		return m.prepend(f)
+		m.prepend(field{text: v.String(), id: hVia})
+		return nil
 	}
-	if _, rest, more := nextItem(m.fields[i].value); more {
-		f.value += ", " + trimBlank(rest)
+	text := v.String()
+	if _, rest, more := nextItem(m.fields[i].value()); more {
+		text += ", " + trimBlank(rest)
 	}
-	m.fields[i] = f
-	return m.refresh(hVia)
+	m.fields[i].setValue(text)
+	return nil
 }
 
 // PushVia puts a Via on top. CR, LF and NUL are refused.
 func (m *message) PushVia(v Via) error {
-	if breaksLine(v.Transport) || breaksLine(v.Host) || breaksLine(string(v.Params)) {
-		return &FieldError{"Via", "control character"}
+	if err := v.check(); err != nil {
+		return err
 	}
-	return m.prepend(field{headerNames[hVia], v.String(), hVia})
+	m.prepend(field{text: v.String(), id: hVia})
+	return nil
+}
+
+func (v *Via) check() error {
+	if breaksLine(v.Transport) || breaksLine(v.Host) || breaksLine(string(v.Params)) {
+		return &FieldError{headerNames[hVia], "control character"}
+	}
+	return nil
 }
 
 // SetFrom sets the From field.
@@ -174,7 +147,8 @@ func (m *message) setNameAddr(id headerID, n NameAddr) error {
 	if err := n.check(headerNames[id]); err != nil {
 		return err
 	}
-	return m.set(field{headerNames[id], n.String(), id})
+	m.set(field{text: n.String(), id: id})
+	return nil
 }
 
 // SetCallID sets the Call-ID.
@@ -185,7 +159,8 @@ func (m *message) SetCSeq(c CSeq) error {
 	if !isToken(string(c.Method)) {
 		return &FieldError{"CSeq", "not a method"}
 	}
-	return m.set(field{headerNames[hCSeq], c.String(), hCSeq})
+	m.set(field{text: c.String(), id: hCSeq})
+	return nil
 }
 
 // SetContact replaces all Contacts by these, one field each; none removes them.
@@ -206,7 +181,7 @@ func (m *message) setNameAddrs(id headerID, list []NameAddr) error {
 	}
 	m.remove(id, "")
 	for i, n := range list {
-		m.fields = slices.Insert(m.fields, at+i, field{headerNames[id], n.String(), id})
+		m.fields = slices.Insert(m.fields, at+i, field{text: n.String(), id: id})
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func (r *Request) AppendTo(b []byte) []byte {
 	if r.target != "" {
 		b = append(b, r.target...)
 	} else {
-		b = r.uri.AppendTo(b)
+		b = URI{}.AppendTo(b)
 	}
 	b = append(append(b, ' '), r.versionText()...)
 	b = append(b, '\r', '\n')
@@ -28,14 +28,7 @@ func (r *Request) AppendTo(b []byte) []byte {
 }
 
 // Len is the room AppendTo needs: never less than it appends, and little more.
-func (r *Request) Len() int {
-	u := &r.uri
-	n := len(r.method) + len(r.target) + 16
-	if r.target == "" { // three bytes for one when escaped
-		n += 16 + 3*(len(u.Scheme)+len(u.User)+len(u.Password)+len(u.Params)+len(u.Headers)+len(u.Opaque)) + len(u.Host)
-	}
-	return n + r.restLen()
-}
+func (r *Request) Len() int { return len(r.method) + len(r.target) + 32 + r.restLen() }
 
 // AppendTo appends the response as written on the wire, as [Request.AppendTo] does.
 func (r *Response) AppendTo(b []byte) []byte {
@@ -55,7 +48,7 @@ func (r *Response) Len() int { return len(r.reason) + 24 + r.restLen() }
 func (m *message) restLen() int {
 	n := len(m.body) + len("\r\nContent-Length: \r\n\r\n") + 40
 	for i := range m.fields {
-		n += len(m.fields[i].name) + len(m.fields[i].value) + len(": \r\n")
+		n += len(m.fields[i].name()) + len(m.fields[i].value()) + len(": \r\n")
 	}
 	return n
 }
@@ -71,13 +64,13 @@ func (m *message) appendRest(b []byte) []byte {
 	length := m.bare
 	for i := range m.fields {
 		f := &m.fields[i]
-		b = append(b, f.name...)
+		b = append(b, f.name()...)
 		b = append(b, ':', ' ')
 		if f.id == hContentLength {
 			length = true
-			b = m.appendLength(b, f.value)
+			b = m.appendLength(b, f.value())
 		} else {
-			b = appendClean(b, f.value)
+			b = appendClean(b, f.value())
 		}
 		b = append(b, '\r', '\n')
 	}

@@ -12,18 +12,18 @@ import (
 // 200 ms, or not at all, and Events.Down follows for a flow that is up. It waits
 // until nothing of the pool runs any more, and returns nil.
 //
-// Called from an Events func it cannot wait, since that runs on one of the pool's
-// goroutines: the rest happens after it returned. Such a func must not wait for
-// another goroutine that calls Close either.
+// Called from a func of Events or Options it cannot wait, since that runs on one of
+// the pool's goroutines: the rest happens after it returned. Such a func must not
+// wait for another goroutine that calls Close either.
 //
-// A second call, also after Shutdown, waits like the first one and returns an
-// error that is [net.ErrClosed]; beside a running Shutdown it cuts that one short.
+// A second call, also after Shutdown, waits like the first one and returns
+// ErrPoolClosed; beside a running Shutdown it cuts that one short.
 func (p *Pool) Close() error {
 	f, first := p.stop()
 	if f != nil {
-		f.beginClose(websocket.CloseNormalClosure, errPoolClosed, hurry)
+		f.beginClose(websocket.CloseNormalClosure, ErrPoolClosed, hurry)
 	}
-	if !notifying() {
+	if !insideHook() {
 		<-p.tasks.idle
 	}
 	return closedUnless(first)
@@ -37,14 +37,14 @@ func (p *Pool) Close() error {
 func (p *Pool) Shutdown(ctx context.Context) error {
 	f, first := p.stop()
 	if f != nil {
-		f.beginClose(websocket.CloseNormalClosure, errPoolClosed, 0)
+		f.beginClose(websocket.CloseNormalClosure, ErrPoolClosed, 0)
 	}
 	hasten := func() {
 		if f != nil {
-			f.beginClose(websocket.CloseNormalClosure, errPoolClosed, hurry)
+			f.beginClose(websocket.CloseNormalClosure, ErrPoolClosed, hurry)
 		}
 	}
-	if notifying() {
+	if insideHook() {
 		context.AfterFunc(ctx, hasten)
 		return closedUnless(first)
 	}
@@ -64,7 +64,7 @@ func closedUnless(first bool) error {
 	if first {
 		return nil
 	}
-	return errPoolClosed
+	return ErrPoolClosed
 }
 
 // stop lets nothing new begin. It returns the flow in use, and whether it was the
@@ -76,7 +76,7 @@ func (p *Pool) stop() (f *Flow, first bool) {
 	p.stopTimer(&p.retry)
 	p.stopTimer(&p.failBack)
 	p.mu.Unlock()
-	p.cancel(errPoolClosed)
+	p.cancel(ErrPoolClosed)
 	if first {
 		p.tasks.done() // the one counted by NewPool
 	}

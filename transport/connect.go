@@ -53,15 +53,11 @@ func isTimeout(err error) bool {
 
 // openWithin replaces *s by what Options.Dial makes of it.
 func (p *Pool) openWithin(ctx context.Context, s *Server) (*link, error) {
-	if p.opt.Dial != nil {
-		asked := *s
-		asked.Header = s.Header.Clone() // theirs to change
-		changed, err := p.opt.Dial(ctx, asked)
-		if err != nil {
-			return nil, err
-		}
-		*s = changed
+	changed, err := p.hooks.dial(ctx, *s)
+	if err != nil {
+		return nil, err
 	}
+	*s = changed
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
@@ -122,15 +118,8 @@ func (o *opening) dialer() (*websocket.Dialer, error) {
 	if d.TLSClientConfig == nil {
 		d.TLSClientConfig = opt.TLSConfig
 	}
-	choose := s.Proxy
-	if choose == nil {
-		choose = opt.Proxy
-	}
-	if choose == nil {
-		return d, nil
-	}
 	u := o.httpURL()
-	proxy, err := choose(&http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: o.header()})
+	proxy, err := o.pool.hooks.proxy(s, &http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: o.header()})
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("choosing a proxy: %w", err)
@@ -150,7 +139,7 @@ func (o *opening) dial(ctx context.Context, network, addr string) (net.Conn, err
 	if o.proxy != nil {
 		to = proxyAddr(o.proxy)
 	}
-	c, err := o.pool.opt.DialContext(ctx, network, to)
+	c, err := o.pool.hooks.dialContext(ctx, network, to)
 	if err != nil {
 		return nil, err
 	}

@@ -31,8 +31,14 @@ var ErrTooLong = errors.New("transport: message too long to send")
 // Options.ConnectTimeout.
 var ErrConnectTimeout = errors.New("connect timeout")
 
-// errPoolClosed is the cause of everything that ends because of Close or Shutdown.
-var errPoolClosed = fmt.Errorf("transport: pool: %w", net.ErrClosed)
+// ErrPoolClosed is why everything ends after Pool.Close and Pool.Shutdown. It is
+// [net.ErrClosed] for errors.Is.
+var ErrPoolClosed error = poolClosedError{}
+
+type poolClosedError struct{}
+
+func (poolClosedError) Error() string { return "transport: pool closed" }
+func (poolClosedError) Unwrap() error { return net.ErrClosed }
 
 // ServerError is one thing wrong with a [Server].
 type ServerError struct {
@@ -62,7 +68,7 @@ type HandshakeError struct {
 	StatusCode int           // of the HTTP response, 101 if that broke the handshake's rules
 	Status     string        // with its reason phrase, as "403 Forbidden"
 	RetryAfter time.Duration // what the Retry-After field asked for, 0 without one
-	Header     http.Header   // of the response
+	Header     http.Header   // of the response, without its cookies
 	Body       []byte        // beginning of the response's body, up to 1 KiB
 }
 
@@ -111,8 +117,9 @@ func (e *CloseError) Error() string {
 }
 
 // FlowError says that a flow is gone and why. It is [net.ErrClosed] for errors.Is,
-// and unwraps to the reason: ErrStalled, ErrNoPong, ErrHardLimit, ErrFailBack, a
-// [*CloseError], what [Flow.Fail] was given, or the error of the network.
+// and unwraps to the reason: ErrStalled, ErrNoPong, ErrHardLimit,
+// ErrFailBack, ErrPoolClosed, a [*CloseError], what [Flow.Fail] was given, or the
+// error of the network.
 type FlowError struct {
 	Flow   uint64 // Flow.ID
 	Server string // the server without its secrets, see Server.String

@@ -46,7 +46,7 @@ func (p *Pool) lookBack() {
 	if old == nil || p.ctx.Err() != nil {
 		return
 	}
-	if p.events.mayFailBack(p.opt.FailBack) {
+	if p.hooks.mayFailBack() {
 		for _, index := range p.heavier(old.index) {
 			if p.moveTo(index, old) {
 				return
@@ -69,7 +69,7 @@ func (p *Pool) moveTo(index int, old *Flow) bool {
 		return false
 	}
 	// The handshake took time: a call may have begun, the old flow may be gone.
-	free := p.events.mayFailBack(p.opt.FailBack)
+	free := p.hooks.mayFailBack()
 	p.mu.Lock()
 	if !free || p.stopped || p.flow != old {
 		p.mu.Unlock()

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -97,6 +98,12 @@ func (f *Flow) LocalAddr() net.Addr { return f.conn.LocalAddr() }
 // RemoteAddr returns the address the connection goes to: the server's, or the
 // proxy's if there is one.
 func (f *Flow) RemoteAddr() net.Addr { return f.conn.RemoteAddr() }
+
+// String names the flow and its server, without what Server.String leaves out.
+func (f *Flow) String() string { return fmt.Sprintf("flow %d to %s", f.id, f.server) }
+
+// GoString is String, so that %#v does not print what a Server hides.
+func (f *Flow) GoString() string { return f.String() }
 
 // Err returns nil while the flow is up, else a [*FlowError].
 func (f *Flow) Err() error {
@@ -271,6 +278,6 @@ func (f *Flow) onTimer() {
 			f.arm(f.closeBy)
 			return
 		}
-		f.fail(errPoolClosed)
+		f.fail(ErrPoolClosed)
 	}
 }

@@ -12,6 +12,7 @@ import (
 func newHandshakeError(resp *http.Response) *HandshakeError {
 	e := &HandshakeError{StatusCode: resp.StatusCode, Status: resp.Status, Header: resp.Header}
 	e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	e.Header.Del("Set-Cookie") // an error gets printed
 	e.Body, _ = io.ReadAll(io.LimitReader(resp.Body, 1<<10))
 	return e
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -54,7 +55,7 @@ func exchange(t *testing.T, r *recorder) *transport.Flow {
 
 func TestLoopback(t *testing.T) {
 	s := serve(t, loopback(t), sipHandler(echo))
-	p, r := start(t, transport.Options{Servers: servers(s.URL)})
+	p, r := start(t, transport.Options{Servers: servers(s.URL + "?token=geheim")})
 	f := exchange(t, r)
 	if got := f.RemoteAddr().String(); "ws://"+got != s.URL {
 		t.Errorf("RemoteAddr %s", got)
@@ -62,10 +63,17 @@ func TestLoopback(t *testing.T) {
 	if host, _, err := net.SplitHostPort(f.LocalAddr().String()); err != nil || host != "127.0.0.1" {
 		t.Errorf("LocalAddr %v", f.LocalAddr())
 	}
+	for _, verb := range []string{"%v", "%+v", "%#v"} {
+		if got, want := fmt.Sprintf(verb, f), "flow 1 to "+s.URL; got != want {
+			t.Errorf("%s prints %q, want %q", verb, got, want)
+		}
+	}
 	if err := p.Shutdown(context.Background()); err != nil {
 		t.Error(err)
 	}
-	r.next(t, "down")
+	if err := r.next(t, "down").err; !errors.Is(err, transport.ErrPoolClosed) {
+		t.Errorf("down with %v", err)
+	}
 }
 
 func TestTLS(t *testing.T) {

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -13,7 +14,7 @@ import (
 // at any time from any goroutine.
 type Pool struct {
 	opt     Options
-	events  notifier
+	hooks   hooks
 	log     *slog.Logger
 	ctx     context.Context // ends with Close and Shutdown
 	cancel  context.CancelCauseFunc
@@ -34,10 +35,8 @@ type Pool struct {
 // each attempt to connect; to know before, call [Server.Validate].
 func NewPool(o Options) *Pool {
 	o = o.withDefaults()
-	p := &Pool{
-		opt: o, events: notifier{o.Events}, log: o.Logger,
-		roster: newRoster(o.Servers, o.RecoveryMin, o.RecoveryMax),
-	}
+	p := &Pool{opt: o, log: o.Logger, roster: newRoster(o.Servers, o.RecoveryMin, o.RecoveryMax)}
+	p.hooks.o = &p.opt
 	p.ctx, p.cancel = context.WithCancelCause(context.Background())
 	p.tasks.init()
 	return p
@@ -57,6 +56,12 @@ func (p *Pool) Start() {
 
 // Flow returns the flow that is up, or nil.
 func (p *Pool) Flow() *Flow { return p.current.Load() }
+
+// String names the servers, without what Server.String leaves out.
+func (p *Pool) String() string { return fmt.Sprintf("pool of %v", p.opt.Servers) }
+
+// GoString is String, so that %#v does not print what a Server hides.
+func (p *Pool) GoString() string { return p.String() }
 
 // connectAfter lets an attempt begin. It is called with mu held.
 func (p *Pool) connectAfter(d time.Duration) {
@@ -82,18 +87,13 @@ func (p *Pool) connect() {
 		}
 		p.retry = nil
 		index := p.roster.pick(time.Now())
-		if index < 0 { // Retry-After of every server is still running
-			p.connectAfter(p.roster.next(time.Now(), false))
-			p.mu.Unlock()
-			return
-		}
 		p.roster.attempt++
 		attempt := p.roster.attempt
 		p.mu.Unlock()
 
 		s := p.opt.Servers[index]
 		p.log.Debug("connecting", "server", s, "attempt", attempt)
-		p.events.connecting(s, attempt)
+		p.hooks.connecting(s, attempt)
 		l, err := p.open(s)
 		if err == nil {
 			p.adopt(l, index)
@@ -123,7 +123,7 @@ func (p *Pool) attemptFailed(index int, err error) (over bool) {
 
 	s := p.opt.Servers[index]
 	p.log.Warn("connecting failed", "server", s, "error", err, "retry_in", wait)
-	p.events.failed(s, err, wait)
+	p.hooks.failed(s, err, wait)
 	if wait <= 0 {
 		return false
 	}
@@ -167,7 +167,7 @@ func (p *Pool) run(f *Flow) {
 	}
 	f.mu.Unlock()
 	p.log.Info("flow up", "server", f.server, "flow", f.id)
-	p.events.up(f)
+	p.hooks.up(f)
 	p.tasks.add()
 	go f.read()
 }
@@ -175,7 +175,7 @@ func (p *Pool) run(f *Flow) {
 // ended is the reader's last call for its flow.
 func (p *Pool) ended(f *Flow, cause *FlowError) {
 	p.log.Info("flow down", "server", f.server, "flow", f.id, "error", cause.Err)
-	p.events.down(f, cause)
+	p.hooks.down(f, cause)
 	close(f.ended)
 
 	p.mu.Lock()

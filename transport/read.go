@@ -48,7 +48,7 @@ func (f *Flow) readMessage(r io.Reader) error {
 			}
 			f.heard.Store(true)
 			if f.taking() {
-				f.pool.events.tooLong(f, buf.b[:limit])
+				f.pool.hooks.tooLong(f, buf.b[:limit])
 			}
 			return nil
 		case err == io.EOF:
@@ -67,7 +67,7 @@ func (f *Flow) deliver(msg []byte) {
 	case !onlyCRLF(msg):
 		f.heard.Store(true)
 		if f.taking() {
-			f.pool.events.message(f, msg)
+			f.pool.hooks.message(f, msg)
 		}
 	case string(msg) == crlfPing:
 		f.answer(sendCRLFPong)

@@ -32,12 +32,24 @@ func (r *roster) candidate(i int, now time.Time) bool {
 	return !r.marks[i].failed && !now.Before(r.marks[i].notBefore)
 }
 
-// pick returns the heaviest candidate, at random among equals, or -1.
+// anyCandidate reports whether a server may be tried now.
+func (r *roster) anyCandidate(now time.Time) bool {
+	for i := range r.marks {
+		if r.candidate(i, now) {
+			return true
+		}
+	}
+	return false
+}
+
+// pick returns the heaviest candidate, at random among equals. Without a candidate
+// it is the heaviest of all: whoever waited as long as next said has one.
 func (r *roster) pick(now time.Time) int {
+	anyone := !r.anyCandidate(now)
 	best, equals := -1, 0
 	for i, s := range r.servers {
 		switch {
-		case !r.candidate(i, now):
+		case !anyone && !r.candidate(i, now):
 		case best < 0 || s.Weight > r.servers[best].Weight:
 			best, equals = i, 1
 		case s.Weight == r.servers[best].Weight:
@@ -83,7 +95,7 @@ func (r *roster) lost(i int, now time.Time, held bool) time.Duration {
 // next returns 0 while there is a candidate left. Else the round is over, all
 // marks are cleared, and the wait backs off unless the retry is at once.
 func (r *roster) next(now time.Time, atOnce bool) time.Duration {
-	if r.pick(now) >= 0 {
+	if r.anyCandidate(now) {
 		return 0
 	}
 	earliest := r.max

@@ -113,7 +113,11 @@ func TestServerHidesSecrets(t *testing.T) {
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "server", s, "in", []transport.Server{s})
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "server", s)
 	bad := transport.Server{URL: "wss://me:geheim@example.com/?token=geheim", Header: http.Header{"X": {"geheim\n"}}}
+	p := transport.NewPool(transport.Options{Servers: []transport.Server{s}})
+	defer p.Close()
+	o := transport.Options{Servers: []transport.Server{s}}
 	for _, out := range []string{
+		fmt.Sprintf("%v %+v %#v", p, p, p), fmt.Sprintf("%v %+v %#v", o, o, o),
 		fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s", s, s, s, s), fmt.Sprintf("%+v %#v", &s, []transport.Server{s}),
 		log.String(), fmt.Sprint(bad), bad.Validate().Error(),
 		transport.Server{URL: "wss://me:geheim@exa mple"}.Validate().Error(),

@@ -53,7 +53,7 @@ func expectFrame(t *testing.T, r io.Reader, opcode int, payload string) {
 
 const (
 	text   = 1
-	binary = 2
+	opaque = 2
 	closes = 8
 	ping   = 9
 	pong   = 10
@@ -70,14 +70,14 @@ func TestMessagesIn(t *testing.T) {
 			want string
 		}{
 			{"text", func() { send(t, c, fin|text, "one") }, "one"},
-			{"binary", func() { send(t, c, fin|binary, "tw\xffo") }, "tw\xffo"},
+			{"binary", func() { send(t, c, fin|opaque, "tw\xffo") }, "tw\xffo"},
 			{"fragments", func() {
 				send(t, c, text, "th")
 				send(t, c, 0, "re")
 				send(t, c, fin, "e")
 			}, "three"},
 			{"fragments around a ping", func() {
-				send(t, c, binary, "fo")
+				send(t, c, opaque, "fo")
 				send(t, c, fin|ping, "x")
 				send(t, c, fin, "ur")
 			}, "four"},
@@ -111,7 +111,7 @@ func TestOneFrameOut(t *testing.T) {
 			{"short", text},
 			{strings.Repeat("ü", 10<<10), text}, // 20 KB
 			{strings.Repeat("x", 64<<10), text},
-			{"not UTF-8: \xff", binary},
+			{"not UTF-8: \xff", opaque},
 			{"", text},
 		} {
 			if err := flow.Send([]byte(tt.msg)); err != nil {
@@ -304,7 +304,7 @@ func TestCRLF(t *testing.T) {
 		_, r, c := connected(t, transport.Options{})
 		send(t, c, fin|text, "\r\n\r\n")
 		expectFrame(t, c, text, "\r\n")
-		send(t, c, fin|binary, "\r\n\r\n")
+		send(t, c, fin|opaque, "\r\n\r\n")
 		expectFrame(t, c, text, "\r\n")
 		for _, noise := range []string{"\r\n", "", "\n", "\r\n\r\n\r\n"} {
 			send(t, c, fin|text, noise)

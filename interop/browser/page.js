@@ -114,7 +114,12 @@ window.peer = {
     })
     return adopt(s)
   },
-  answer({ call }) { session(call).answer({ mediaConstraints: { audio: true, video: false }, pcConfig: media }) },
+  answer({ call }) {
+    session(call).answer({
+      mediaConstraints: { audio: true, video: false }, pcConfig: media,
+      rtcOfferConstraints: { offerToReceiveAudio: true },   // or there is no audio in the offer to an INVITE without one
+    })
+  },
   reject({ call, status }) { session(call).terminate({ status_code: status }) },
   hangup({ call }) { session(call).terminate() },
   hold({ call, update }) { return session(call).hold({ useUpdate: !!update }) },

@@ -54,7 +54,7 @@ func (m *Media) Answer(ctx context.Context, offer session.Description, o session
 	}
 	m.remoteHold = heldByOffer(theirs)
 	m.commit(streams, o.Hold)
-	return compose(l, lines, true), m.state(), nil
+	return compose(l, lines), m.state(), nil
 }
 
 // choose decides which m-lines are used: one of each kind that we carry, all

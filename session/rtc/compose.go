@@ -60,13 +60,13 @@ type wire struct {
 
 // compose writes a description. Its o= line is only a place for the
 // session's own.
-func compose(l local, lines []wire, bundle bool) session.Description {
+func compose(l local, lines []wire) session.Description {
 	var w writer
 	w.line("v=0")
 	w.line("o=- 0 0 IN IP4 127.0.0.1")
 	w.line("s=-")
 	w.line("t=0 0")
-	if mids := bundled(lines); bundle && len(mids) > 0 {
+	if mids := bundled(lines); len(mids) > 0 {
 		w.line("a=group:BUNDLE ", strings.Join(mids, " "))
 	}
 	w.line("a=ice-options:ice2")

@@ -238,14 +238,9 @@ func TestTooManyStreams(t *testing.T) {
 // TestVideo: two kinds over one path, and a peer that refuses one of them.
 func TestVideo(t *testing.T) {
 	both := []Kind{Audio, Video}
-	video := func(o Options) Options {
-		o.Kinds = both
-		o.Tracks = []Track{NewTrack(Audio), NewTrack(Video)}
-		return o
-	}
 	t.Run("both", func(t *testing.T) {
 		bubble(t, Options{Kinds: both}, 2, func(t *testing.T, ends []*end) {
-			testVideo(t, ends[0], ends[1], video(Options{}))
+			testVideo(t, ends[0], ends[1])
 		})
 	})
 	t.Run("refused", func(t *testing.T) {
@@ -264,16 +259,10 @@ func TestVideo(t *testing.T) {
 	})
 }
 
-func testVideo(t *testing.T, a, b *end, o Options) {
+func testVideo(t *testing.T, a, b *end) {
 	ctx := context.Background()
-	vid := o.Tracks[1].(*LocalTrack)
-	a.factory.options.Tracks = []Track{a.track, vid}
-	old := a.media
-	a.media = a.newMedia(nil)
-	a.media.call = old.call
-	if err := old.Close(); err != nil {
-		t.Fatal(err)
-	}
+	vid := NewTrack(Video)
+	a.sends(a.track, vid)
 	in := b.media.call.subscribe(ctx, Video)
 	exchange(t, a, b, false)
 	c := ok[Codec](t)(vid.Ready(ctx))
@@ -302,12 +291,7 @@ func TestForeignTrack(t *testing.T) {
 		webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypePCMU, ClockRate: 8000}, "x", "y"))
 	bubble(t, Options{}, 2, func(t *testing.T, ends []*end) {
 		a, b := ends[0], ends[1]
-		a.factory.options.Tracks = []Track{track}
-		old := a.media
-		a.media = a.newMedia(nil)
-		if err := old.Close(); err != nil {
-			t.Fatal(err)
-		}
+		a.sends(track)
 		offer, _ := exchange(t, a, b, false)
 		if !strings.Contains(string(offer.Body), "a=msid:y x\r\n") {
 			t.Errorf("the track's identity is not offered:\n%s", offer.Body)

@@ -23,26 +23,34 @@ const defaultGatherTimeout = time.Second
 
 // New returns a factory that makes the media of calls with o. It is a
 // [*Factory]; mistakes in o are reported by its NewMedia.
-func New(o Options) session.MediaFactory { return &Factory{o} }
+func New(o Options) session.MediaFactory {
+	return &Factory{func() Options { return o }}
+}
 
 // Factory is a [session.MediaFactory] over pion/webrtc. It may serve any
 // number of calls at once.
-type Factory struct{ options Options }
+type Factory struct {
+	options func() Options // so that printing a Factory shows no credentials
+}
 
 // WithDefaults returns a factory in which each option that f leaves zero has
 // d's value. A user agent calls it with the ICE servers of its configuration.
 func (f *Factory) WithDefaults(d Options) *Factory {
-	return &Factory{f.options.withDefaults(d)}
+	o := f.options().withDefaults(d)
+	return &Factory{func() Options { return o }}
 }
 
 // NewMedia makes the media of one call leg, with a PeerConnection of its own.
 func (f *Factory) NewMedia(mo session.MediaOptions) (session.Media, error) {
-	o, err := f.options.complete()
+	o, err := f.options().complete()
 	if err != nil {
 		return nil, err
 	}
+	pion := o.configuration()
+	o.TURNServers = nil
 	m := &Media{
 		options:  o,
+		pion:     func() webrtc.Configuration { return pion },
 		events:   mo.Events,
 		payloads: payloads{},
 	}

@@ -34,7 +34,8 @@ const contentType = "application/sdp"
 // Media is the media of one call leg over one PeerConnection. A [Factory]
 // makes it; a session drives it.
 type Media struct {
-	options Options
+	options Options                     // without the TURN servers
+	pion    func() webrtc.Configuration // with them; so that printing a Media shows no credentials
 	events  session.MediaEvents
 	call    *call // what outlives this Media
 	peer    *peer // changed by the worker with mu held

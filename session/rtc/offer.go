@@ -35,7 +35,7 @@ func (m *Media) Offer(ctx context.Context, o session.OfferOptions) (session.Desc
 		return session.Description{}, err
 	}
 	m.pending = &pending{lines: m.propose(o.Hold), hold: o.Hold}
-	return compose(l, m.pending.lines, len(m.pending.lines) > 1), nil
+	return compose(l, m.pending.lines), nil
 }
 
 func (m *Media) localForOffer(ctx context.Context, restart bool) (local, error) {

@@ -53,6 +53,7 @@ func (n *network) start() {
 // end is one side of a call: a Media and what a program has of it.
 type end struct {
 	t       *testing.T
+	options Options
 	factory *Factory
 	media   *Media
 	track   *LocalTrack
@@ -80,12 +81,26 @@ func newEnd(t *testing.T, v *vnet.Net, o Options) *end {
 			own(s)
 		}
 	}
+	e.options = o
 	e.factory = New(o).(*Factory)
 	e.media = e.newMedia(nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	e.hangup = cancel
 	e.in = e.media.call.subscribe(ctx, Audio)
 	return e
+}
+
+// sends gives e other tracks and a new Media with them, for a new call.
+func (e *end) sends(tracks ...Track) {
+	e.t.Helper()
+	e.options.Tracks = tracks
+	e.factory = New(e.options).(*Factory)
+	old := e.media
+	e.media = e.newMedia(nil)
+	e.media.call = old.call
+	if err := old.Close(); err != nil {
+		e.t.Fatal(err)
+	}
 }
 
 func (e *end) newMedia(previous session.Media) *Media {

@@ -36,7 +36,7 @@ func newPeer(m *Media) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	pc, err := api.NewPeerConnection(m.options.configuration())
+	pc, err := api.NewPeerConnection(m.pion())
 	if err != nil {
 		return nil, err
 	}

@@ -11,8 +11,8 @@ import (
 )
 
 // Flow is one connection to a server as the core uses it; *transport.Flow
-// satisfies it. Send queues a copy of one message and does not block; when the
-// flow is gone it returns an error, and FlowDown follows.
+// satisfies it. Send queues a copy of one message; it does not block and does not
+// call back. When the flow is gone it returns an error, and FlowDown follows.
 //
 // RFC 5626 §1.
 type Flow = transaction.Flow

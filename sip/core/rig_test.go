@@ -2,7 +2,6 @@ package core_test
 
 import (
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -326,8 +325,4 @@ func (r *rig) dialogOf(s *sending) *dialog.Dialog {
 		r.Error(err)
 	}
 	return d
-}
-
-func isClosed(err error) bool {
-	return err != nil && strings.Contains(err.Error(), net.ErrClosed.Error())
 }

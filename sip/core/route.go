@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 
@@ -33,28 +34,45 @@ func (c *Core) Receive(f Flow, data []byte) {
 }
 
 // ReceiveTooLong takes the beginning, up to the end of the header fields, of a
-// message beyond the limit: a request gets 513. It takes the lock.
+// message beyond the limit. A request gets 513; a response is taken without its
+// body, because the far side has acted on it. It takes the lock.
 //
 // RFC 3261 §21.5.7.
 func (c *Core) ReceiveTooLong(f Flow, head []byte) {
-	m, err := sip.Parse(head)
+	m, err := sip.Parse(withoutLength(head))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := c.linkOf(f)
 	if k == nil || c.closed != nil {
 		return
 	}
-	problem := &sip.Problem{Code: sip.StatusMessageTooLarge, Field: "message", Reason: "beyond the limit"}
-	c.trace(&k.Link, true, head, problem)
+	c.trace(&k.Link, true, head, &sip.Problem{Code: sip.StatusMessageTooLarge, Field: "message", Reason: "beyond the limit"})
 	c.stats.TooLong++
-	req, _ := m.(*sip.Request)
 	var parse *sip.ParseError
-	if req == nil && errors.As(err, &parse) {
-		req = parse.Partial // its Content-Length is beyond what is left of it
+	switch m := m.(type) {
+	case *sip.Response:
+		c.receiveResponse(k, m)
+	case *sip.Request:
+		c.refuse(k, m, sip.StatusMessageTooLarge, "")
+	default:
+		if errors.As(err, &parse) && parse.Partial != nil {
+			c.refuse(k, parse.Partial, sip.StatusMessageTooLarge, "")
+		}
 	}
-	if req != nil {
-		c.refuse(k, req, sip.StatusMessageTooLarge, "")
+}
+
+// withoutLength takes Content-Length out of the header fields of a message whose
+// body is not there.
+func withoutLength(head []byte) []byte {
+	kept := make([]byte, 0, len(head))
+	for line := range bytes.SplitAfterSeq(head, []byte("\r\n")) {
+		name, _, _ := bytes.Cut(line, []byte(":"))
+		name = bytes.TrimSpace(name)
+		if !bytes.EqualFold(name, []byte("Content-Length")) && !bytes.EqualFold(name, []byte("l")) {
+			kept = append(kept, line...)
+		}
 	}
+	return kept
 }
 
 // malformed answers what could not be read, if it is a request that can be

@@ -437,9 +437,16 @@ func TestTooLong(t *testing.T) {
 		r.ReceiveTooLong(r.flow, []byte("SIP/2.0 200 OK\r\n\r\n"))
 		r.ReceiveTooLong(r.flow, []byte("x"))
 		r.ReceiveTooLong(&flow{id: 99}, []byte(head))
+		r.ReceiveTooLong(r.flow, []byte(strings.Replace(head, "Max-Forwards: 69", "Max-Forwards", 1)))
+		r.response(513)
+
+		s := r.send(sip.OPTIONS, nil)
+		res := string(sip.NewResponse(r.request(sip.OPTIONS), 200, "").AppendTo(nil))
+		r.ReceiveTooLong(r.flow, []byte(strings.Replace(res, "Content-Length: 0", "l : 70000", 1)))
+		s.got(200)
 		r.nothing()
 		r.locked(func() {
-			if got := r.Stats().TooLong; got != 5 {
+			if got := r.Stats().TooLong; got != 7 {
 				t.Errorf("%d counted", got)
 			}
 		})

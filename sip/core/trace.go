@@ -38,7 +38,7 @@ const keptBuffer = 16 << 10
 // send writes one message to the link's flow. It is the only place where
 // messages leave.
 func (c *Core) send(k *transaction.Link, m sip.Message) {
-	if k.Down() {
+	if k.Down() || c.closed != nil {
 		return
 	}
 	b := m.AppendTo(c.buffer[:0])

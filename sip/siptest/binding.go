@@ -77,10 +77,14 @@ func (s *Server) Registered(aor string) bool {
 	return s.isRegistered(userOf(aor))
 }
 
-// WaitRegistered returns nil as soon as an address of record has a contact, see
-// Bindings, or the cause of ctx, or net.ErrClosed when the server is closed.
+// WaitRegistered returns nil as soon as an address of record, see Bindings, has a
+// contact that can be reached: its connection is open. Otherwise it returns the
+// cause of ctx, or net.ErrClosed when the server is closed.
 func (s *Server) WaitRegistered(ctx context.Context, aor string) error {
-	return s.wait(ctx, func() bool { return s.isRegistered(userOf(aor)) })
+	return s.wait(ctx, func() bool {
+		a := s.accounts[userOf(aor)]
+		return a != nil && slices.ContainsFunc(a.current(time.Now()), func(b *binding) bool { return s.isAlive(b.conn) })
+	})
 }
 
 // Forget removes the contacts of an address of record, as an administrator
@@ -129,11 +133,8 @@ func (s *Server) setBindings(a *account, bindings []*binding) {
 			}
 		}
 	}
-	changed := len(a.bindings) != len(bindings)
 	a.bindings = bindings
-	if changed {
-		s.broadcast()
-	}
+	s.broadcast()
 }
 
 // bindingKey tells contacts apart: by instance and reg-id where a contact has

@@ -228,22 +228,6 @@ var closeCodes = []int{
 	websocket.CloseServiceRestart, websocket.CloseTryAgainLater,
 }
 
-// keepAlive answers a double CRLF with a single one (RFC 5626 §4.4.1), which
-// RFC 7118 §6 allows over WebSocket, and reports whether data was a keep-alive.
-func (c *Conn) keepAlive(data []byte) bool {
-	switch string(data) {
-	case "\r\n\r\n":
-		c.server.count(func(n *Counters) { n.KeepAlives++ })
-		c.server.trace(In, c, data)
-		c.server.trace(Out, c, data[:2])
-		c.enqueue(websocket.TextMessage, data[:2])
-		return true
-	case "\r\n", "":
-		return true
-	}
-	return false
-}
-
 // frameKind is text for UTF-8 and binary for the rest (RFC 7118 §4.2).
 func frameKind(data []byte) int {
 	if utf8.Valid(data) {

@@ -102,8 +102,8 @@ type Options struct {
 	Handshake func(*http.Request) *HandshakeAnswer
 
 	// Trace, if set, sees every SIP message that the server receives and sends,
-	// keep-alives included, in order. It runs inside the server and must not
-	// call it.
+	// keep-alives included, one at a time and in order. It runs inside the server
+	// and must not call it. What a connection of [ExpectConn] carries is not seen.
 	Trace func(TraceEvent)
 
 	// Logger, if set, is told of connections that come and go and of messages
@@ -142,7 +142,7 @@ func (d Direction) String() string {
 type TraceEvent struct {
 	Time      time.Time
 	Direction Direction
-	Conn      *Conn  // nil where the peer is a script inside the server
+	Conn      *Conn
 	Message   []byte // as on the wire; valid during the call only
 }
 

@@ -1,6 +1,7 @@
 package siptest
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
 	"strings"
@@ -12,14 +13,20 @@ import (
 // receive takes one WebSocket message. It is called by the connection's reader
 // and never blocks on a connection.
 func (s *Server) receive(c *Conn, data []byte) {
-	if c.keepAlive(data) {
-		return
+	var msg sip.Message
+	var err error
+	keepAlive := isKeepAlive(data)
+	if !keepAlive {
+		msg, err = sip.Parse(data)
 	}
-	s.trace(In, c, data)
-	msg, err := sip.Parse(data)
 
 	s.mu.Lock()
 	defer s.unlock()
+	s.trace(In, c, data)
+	if keepAlive {
+		s.answerKeepAlive(c, data)
+		return
+	}
 	s.counters.Received++
 	switch m := msg.(type) {
 	case *sip.Request:
@@ -31,6 +38,23 @@ func (s *Server) receive(c *Conn, data []byte) {
 		s.log("malformed message", c, "error", err)
 		s.refuseMalformed(c, err)
 	}
+}
+
+// isKeepAlive reports whether a message is none but one of the CRLFs of RFC 5626
+// §4.4.1, which RFC 7118 §6 allows over WebSocket.
+func isKeepAlive(data []byte) bool {
+	return len(data) <= 4 && len(bytes.Trim(data, "\r\n")) == 0
+}
+
+// answerKeepAlive answers a double CRLF with a single one.
+func (s *Server) answerKeepAlive(c *Conn, data []byte) {
+	if len(data) < 4 {
+		return
+	}
+	s.counters.KeepAlives++
+	b := buffers.Get().(*[]byte)
+	*b = append((*b)[:0], "\r\n"...)
+	s.queue(c, b)
 }
 
 // refuseMalformed answers what cannot be read, where it can be answered.
@@ -70,7 +94,7 @@ func (s *Server) receiveRequest(c *Conn, req *sip.Request, data []byte) {
 
 // isOurs reports whether the server is responsible for the host of u.
 func (s *Server) isOurs(u sip.URI) bool {
-	return s.hosts[strings.ToLower(u.Host)]
+	return s.hosts[strings.ToLower(u.Host)] || u.Port != 0 && u.Port == s.port && u.Host == "127.0.0.1"
 }
 
 // newResponse is a response of the server itself, with a tag where one is due.
@@ -96,12 +120,12 @@ func (s *Server) reply(c *Conn, req *sip.Request, res *sip.Response) {
 func (s *Server) send(c *Conn, m sip.Message) {
 	b := buffers.Get().(*[]byte)
 	*b = m.AppendTo((*b)[:0])
-	s.sendBuffer(c, b)
+	s.counters.Sent++
+	s.queue(c, b)
 }
 
-// sendBuffer is send for a message that is written already.
-func (s *Server) sendBuffer(c *Conn, b *[]byte) {
-	s.counters.Sent++
+// queue is send for what is written already.
+func (s *Server) queue(c *Conn, b *[]byte) {
 	s.trace(Out, c, *b)
 	c.push(outgoing{kind: frameKind(*b), data: b})
 	s.touched = append(s.touched, c)

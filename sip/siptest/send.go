@@ -41,7 +41,8 @@ func (l directLink) sendRaw(to *Conn, text string) error {
 	}
 	b := buffers.Get().(*[]byte)
 	*b = append((*b)[:0], text...)
-	s.sendBuffer(to, b)
+	s.counters.Sent++
+	s.queue(to, b)
 	return nil
 }
 

@@ -26,6 +26,7 @@ type Server struct {
 	listener     net.Listener // nil: in memory only
 	url          string
 	hosts        map[string]bool // that the server takes for its own
+	port         int             // of the listener
 	viaTransport string
 	supported    string // Supported field of answers to REGISTER
 	running      sync.WaitGroup
@@ -50,7 +51,7 @@ type Server struct {
 	scripts     []*Script
 	raw         *Raw
 	touched     []*Conn       // have something queued by the holder of mu
-	changed     chan struct{} // closed at the next change of a binding or connection
+	changed     chan struct{} // closed at the next change of a binding or connection; nil: nobody waits
 	counters    Counters
 }
 
@@ -85,7 +86,6 @@ func NewServer(o Options) (*Server, error) {
 		contacts:  make(map[string]*Conn),
 		exchanges: make(map[string]*exchange),
 		branches:  make(map[string]*branch),
-		changed:   make(chan struct{}),
 	}
 	if err := s.addServiceRouteHosts(); err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func NewServer(o Options) (*Server, error) {
 		}
 		s.listener = l
 		host = l.Addr().String()
-		s.hosts["127.0.0.1"] = true
+		s.port = l.Addr().(*net.TCPAddr).Port
 		s.running.Add(1)
 		go s.accept()
 	}
@@ -246,8 +246,10 @@ func (s *Server) count(add func(*Counters)) {
 // broadcast wakes those who wait for a change of bindings or connections.
 // s.mu is held.
 func (s *Server) broadcast() {
-	close(s.changed)
-	s.changed = make(chan struct{})
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
 }
 
 // wait returns when ok, called with s.mu held, reports true, or with the cause
@@ -255,7 +257,11 @@ func (s *Server) broadcast() {
 func (s *Server) wait(ctx context.Context, ok func() bool) error {
 	for {
 		s.mu.Lock()
-		done, closed, changed := ok(), s.closed, s.changed
+		done, closed := ok(), s.closed
+		if s.changed == nil {
+			s.changed = make(chan struct{})
+		}
+		changed := s.changed
 		s.mu.Unlock()
 		switch {
 		case done:

@@ -1,7 +1,7 @@
 package transaction
 
-// Flow is one connection to a server. Send queues a copy of one message and
-// does not block; on a flow that is gone it returns an error.
+// Flow is one connection to a server. Send queues a copy of one message; it does
+// not block and does not call back. On a flow that is gone it returns an error.
 type Flow interface {
 	ID() uint64
 	Send(msg []byte) error

@@ -1,0 +1,298 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gosipua/sipua"
+	"github.com/gosipua/sipua/registrar"
+	"github.com/gosipua/sipua/sip"
+)
+
+const (
+	maxLine = 64 << 10        // bytes of a command
+	grace   = 5 * time.Second // for commands under way when the input ends
+)
+
+// errQuit is why commands come to nothing that are still under way at the end.
+var errQuit = errors.New("the phone is quitting")
+
+// phone is the program: a UA, its calls, and the commands under way.
+type phone struct {
+	o      options
+	ua     *sipua.UA
+	events *slog.Logger
+	ctx    context.Context // of every command
+	cancel context.CancelCauseFunc
+
+	mu        sync.Mutex
+	calls     []*call             // guarded by mu; those not over, newest last
+	lastID    int                 // guarded by mu
+	lanes     map[string][]func() // guarded by mu; a lane is there while something of it runs
+	connected bool                // guarded by mu
+	quitting  bool                // guarded by mu
+	changed   chan struct{}       // guarded by mu; closed and renewed with each change of the above
+}
+
+// newPhone makes a phone whose events go to out. The error is one of the
+// configuration.
+func newPhone(o options, out io.Writer) (*phone, error) {
+	p := &phone{o: o, events: newEvents(out, o.json), lanes: map[string][]func(){}, changed: make(chan struct{})}
+	p.ctx, p.cancel = context.WithCancelCause(context.Background())
+	cfg := o.config
+	cfg.Handler = sipua.Handler{
+		Call:         p.incoming,
+		Message:      p.message,
+		Connection:   p.connection,
+		Registration: p.registration,
+	}
+	var err error
+	p.ua, err = sipua.NewUA(cfg)
+	return p, err
+}
+
+// run obeys the lines of stdin until they end, one says quit, or ctx ends.
+func (p *phone) run(ctx context.Context, stdin io.Reader) int {
+	defer p.cancel(errQuit)
+	if !p.o.json {
+		fmt.Fprintln(p.events.Handler().(greeter), usage())
+	}
+	background, cancel := context.WithCancel(ctx)
+	cancel()
+	_ = p.ua.Start(background) // connects and registers beside us: what comes of it are events
+
+	lines := make(chan line)
+	go readLines(stdin, lines, p.ctx.Done())
+	status := 0
+	for more := true; more; {
+		select {
+		case <-ctx.Done():
+			more = false
+		case l := <-lines:
+			switch {
+			case l.err == io.EOF:
+				more = false
+				p.within(ctx, grace, func() bool { return len(p.lanes) == 0 })
+			case l.err == bufio.ErrTooLong:
+				p.failed("", "", fmt.Errorf("line of more than %d bytes", maxLine))
+			case l.err != nil:
+				more, status = false, 1
+				p.failed("", "", l.err)
+			default:
+				more = p.obey(l.text)
+			}
+		}
+	}
+	p.quit()
+	return status
+}
+
+// quit hangs up, unregisters and disconnects, and returns when all that was
+// told.
+func (p *phone) quit() {
+	p.mu.Lock()
+	p.quitting = true
+	p.mu.Unlock()
+	if err := p.ua.Shutdown(context.Background()); err != nil {
+		p.failed("quit", "", err)
+	}
+	p.cancel(errQuit)
+	// Shutdown does not wait for our own handlers, which are quick.
+	p.within(context.Background(), grace, func() bool { return len(p.calls) == 0 && len(p.lanes) == 0 && !p.connected })
+}
+
+// within waits until something is so, for at most d. is is called with mu held.
+func (p *phone) within(ctx context.Context, d time.Duration, is func() bool) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	for ctx.Err() == nil {
+		p.mu.Lock()
+		done, changed := is(), p.changed
+		p.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// change changes what is guarded by mu.
+func (p *phone) change(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f()
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// queue runs f after everything that is in the same lane, beside the rest.
+func (p *phone) queue(lane string, f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	waiting, running := p.lanes[lane]
+	p.lanes[lane] = append(waiting, f)
+	if !running {
+		go p.work(lane)
+	}
+}
+
+func (p *phone) work(lane string) {
+	for {
+		var next func()
+		p.change(func() {
+			if waiting := p.lanes[lane]; len(waiting) > 0 {
+				next, p.lanes[lane] = waiting[0], waiting[1:]
+			} else {
+				delete(p.lanes, lane)
+			}
+		})
+		if next == nil {
+			return
+		}
+		next()
+	}
+}
+
+// line is a line of the input, or why there is none.
+type line struct {
+	text string
+	err  error // bufio.ErrTooLong for this line alone, else the last
+}
+
+// readLines reads lines until there are no more or done is closed.
+func readLines(r io.Reader, lines chan<- line, done <-chan struct{}) {
+	b := bufio.NewReaderSize(r, maxLine)
+	for last := false; !last; {
+		text, more, err := b.ReadLine()
+		l := line{string(text), err}
+		for more && err == nil {
+			l.err = bufio.ErrTooLong
+			_, more, err = b.ReadLine()
+		}
+		last = l.err != nil && l.err != bufio.ErrTooLong
+		select {
+		case lines <- l:
+		case <-done:
+			return
+		}
+	}
+}
+
+// connection tells of the WebSocket connection.
+func (p *phone) connection(e sipua.ConnectionEvent) {
+	switch e.State {
+	case sipua.Connected:
+		p.emit("connected", "server", e.Server)
+	case sipua.Disconnected, sipua.ConnectFailed:
+		fields := append([]any{"server", e.Server}, "reason", text(e.Err))
+		if e.State == sipua.ConnectFailed {
+			fields = append(fields, "retryIn", seconds(e.RetryIn))
+		}
+		p.emit("disconnected", fields...)
+	default:
+		return
+	}
+	p.change(func() { p.connected = e.State == sipua.Connected })
+}
+
+// registration tells of the registration.
+func (p *phone) registration(e registrar.Event) {
+	expires := seconds(time.Until(e.Registration.Expires))
+	switch e.Kind {
+	case registrar.EventRegistered:
+		p.emit("registered", "expires", expires)
+	case registrar.EventRefreshed:
+		p.emit("registered", "expires", expires, "refreshed", true)
+	case registrar.EventUnregistered:
+		p.emit("unregistered", "reason", text(e.Err))
+	case registrar.EventFailed:
+		fields := reasons(e.Err)
+		if at := e.Registration.RetryAt; !at.IsZero() {
+			fields = append(fields, "retryIn", seconds(time.Until(at)))
+		}
+		p.emit("registrationFailed", fields...)
+	}
+}
+
+// message tells of a MESSAGE outside calls.
+func (p *phone) message(_ context.Context, req *sip.Request) sip.StatusCode {
+	p.told("", req)
+	return sip.StatusOK
+}
+
+// told tells of a MESSAGE that came, in the call named or outside calls.
+func (p *phone) told(id string, req *sip.Request) {
+	p.emit("message", "id", id, "originator", "remote",
+		"from", req.From().URI.String(), "to", req.To().URI.String(), "text", string(req.Body()))
+}
+
+// add gives a call its id, the one wanted or the next number, and remembers it.
+func (p *phone) add(c *call, wanted string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.quitting {
+		return errQuit
+	}
+	c.id = wanted
+	for wanted == "" && (c.id == "" || p.find(c.id) != nil) {
+		p.lastID++
+		c.id = strconv.Itoa(p.lastID)
+	}
+	if wanted != "" && p.find(wanted) != nil {
+		return fmt.Errorf("there is a call %q", wanted)
+	}
+	p.calls = append(p.calls, c)
+	return nil
+}
+
+// remove forgets a call that is over.
+func (p *phone) remove(c *call) {
+	p.change(func() { p.calls = slices.DeleteFunc(p.calls, func(other *call) bool { return other == c }) })
+}
+
+// find returns the call of that id, nil if there is none. mu is held.
+func (p *phone) find(id string) *call {
+	i := slices.IndexFunc(p.calls, func(c *call) bool { return c.id == id })
+	if i < 0 {
+		return nil
+	}
+	return p.calls[i]
+}
+
+// pick returns the call of that id, or the newest for none.
+func (p *phone) pick(id string) (*call, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if id != "" {
+		if c := p.find(id); c != nil {
+			return c, nil
+		}
+		return nil, fmt.Errorf("no call %q", id)
+	}
+	if len(p.calls) == 0 {
+		return nil, errors.New("no call")
+	}
+	return p.calls[len(p.calls)-1], nil
+}
+
+// seconds rounds a time for people.
+func seconds(d time.Duration) int { return int(math.Round(d.Seconds())) }
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

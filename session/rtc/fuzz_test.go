@@ -1,0 +1,98 @@
+package rtc
+
+import (
+	"bytes"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/pion/webrtc/v4"
+
+	"github.com/gosipua/sipua/session"
+)
+
+// FuzzNormalize answers whatever comes: it never panics, the answer has the
+// offer's m-lines with their mids and protocols, and what pion would be given
+// is a description that it can read.
+func FuzzNormalize(f *testing.F) {
+	files, _ := filepath.Glob("testdata/offers/*.sdp")
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+		f.Add(bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n")))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, kinds := range [][]Kind{{Audio}, {Audio, Video}} {
+			answerFuzzed(t, body, kinds)
+		}
+	})
+}
+
+func answerFuzzed(t *testing.T, body []byte, kinds []Kind) {
+	o, err := Options{Kinds: kinds}.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &Media{options: o, payloads: payloads{}, peer: &peer{senders: map[Kind]*sender{}}}
+	for _, k := range kinds {
+		m.peer.senders[k] = newSender(k, nil, &counters{}, o.Logger)
+	}
+	d, err := parse(session.Description{Body: body})
+	if err != nil {
+		return
+	}
+	theirs := normalize(d)
+	path, err := m.choose(d, theirs)
+	if err != nil {
+		return
+	}
+	role, err := m.checkPath(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := m.reply(d, theirs, false)
+	l := local{ufrag: "u", pwd: "p", setup: role, candidates: []candidate{{addr: netip.IPv4Unspecified(), port: 5004, typ: "host"}}}
+	answer, err := parse(compose(l, lines))
+	if err != nil {
+		t.Fatalf("our answer cannot be read: %v", err)
+	}
+	if len(answer.media) != len(d.media) {
+		t.Fatalf("%d m-lines answered with %d", len(d.media), len(answer.media))
+	}
+	var streams []stream
+	for i, x := range answer.media {
+		mid, _ := attr(x.lines, "mid")
+		if x.proto != d.media[i].proto || x.media != d.media[i].media || mid != theirs[i].mid {
+			t.Fatalf("m=%s %s mid %q answered with m=%s %s mid %q",
+				d.media[i].media, d.media[i].proto, theirs[i].mid, x.media, x.proto, mid)
+		}
+		if (x.port != 0) != (theirs[i].refusal == nil) {
+			t.Fatalf("m-line %d is answered with port %d, refusal %v", i, x.port, theirs[i].refusal)
+		}
+		streams = append(streams, lines[i].stream)
+	}
+	view := webrtc.SessionDescription{
+		Type: webrtc.SDPTypeOffer,
+		SDP:  m.pionView(&path.transport, opposite(role), streams, path.transport.candidates),
+	}
+	seen, err := view.Unmarshal()
+	if err != nil {
+		t.Fatalf("pion cannot read what it is given: %v\n%s", err, view.SDP)
+	}
+	if len(seen.MediaDescriptions) != len(kinds) {
+		t.Fatalf("pion is given %d m-lines, want %d", len(seen.MediaDescriptions), len(kinds))
+	}
+	next := m.payloads.assign(merge(streams[slices.Index(theirs, path)].codecs, ours(path.kind, nil)))
+	for i, c := range next {
+		for _, e := range next[:i] {
+			if c.PayloadType == e.PayloadType {
+				t.Fatalf("payload type %d means both %s and %s", c.PayloadType, c, e)
+			}
+		}
+	}
+}
