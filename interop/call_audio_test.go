@@ -17,6 +17,7 @@ import (
 // Only a foreign peer can judge that our offer and answer are ones that Chromium takes, that it can decrypt what we
 // send and decodes sound from it, and that its own DTLS, ICE and RTP find us.
 func TestCallAudio(t *testing.T) {
+	t.Parallel()
 	k := startKamailio(t, kamailioOptions{})
 	for _, c := range []struct {
 		name   string

@@ -20,6 +20,7 @@ import (
 // Only a proxy of others' making can judge our Contact, route set and dialog identifiers: a BYE that it cannot place
 // it answers 404, and one that JsSIP cannot place 481.
 func TestCallHangup(t *testing.T) {
+	t.Parallel()
 	for _, w := range []struct {
 		name string
 		opts kamailioOptions
@@ -61,6 +62,7 @@ func TestCallHangup(t *testing.T) {
 //
 // Only a foreign server can judge that the BYE and the un-REGISTER were whole before the connection went.
 func TestCallShutdown(t *testing.T) {
+	t.Parallel()
 	k := startKamailio(t, kamailioOptions{})
 	alice, bob := newUA(t, k, "alice", sipua.Config{}), newPage(t, k, "bob")
 	_, theirs := connected(t, alice, bob, true, rtc.Options{})
@@ -79,6 +81,7 @@ func TestCallShutdown(t *testing.T) {
 //
 // Only foreign peers can judge our refusals as a caller sees them through a proxy, and show us theirs.
 func TestCallRefused(t *testing.T) {
+	t.Parallel()
 	k := startKamailio(t, kamailioOptions{})
 	alice, bob := newUA(t, k, "alice", sipua.Config{}), newPage(t, k, "bob")
 
@@ -146,6 +149,7 @@ func TestCallRefused(t *testing.T) {
 //
 // Only a foreign caller can judge what it makes of our refusal.
 func TestCallBusy(t *testing.T) {
+	t.Parallel()
 	k := startKamailio(t, kamailioOptions{})
 	alice := newUA(t, k, "alice", sipua.Config{MaxCalls: 1})
 	bob, carol := newPage(t, k, "bob"), newPage(t, k, "carol")
@@ -162,6 +166,7 @@ func TestCallBusy(t *testing.T) {
 //
 // Only a foreign peer can judge that our 480, and our CANCEL after RingTimeout, end the ringing there.
 func TestCallNoAnswer(t *testing.T) {
+	t.Parallel()
 	k := startKamailio(t, kamailioOptions{})
 	alice, bob := newUA(t, k, "alice", sipua.Config{NoAnswerTimeout: time.Second}), newPage(t, k, "bob")
 
@@ -192,6 +197,7 @@ func TestCallNoAnswer(t *testing.T) {
 // Only a foreign transaction layer can judge that our CANCEL matches its INVITE after an authentication in between, and
 // whether our 200 and 487 to its own are what it waits for.
 func TestCallCanceled(t *testing.T) {
+	t.Parallel()
 	k := startKamailio(t, kamailioOptions{})
 	alice, bob := newUA(t, k, "alice", sipua.Config{}), newPage(t, k, "bob")
 

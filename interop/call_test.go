@@ -80,7 +80,7 @@ func (c *pageCall) reject(code int) { c.p.t.Helper(); c.do("reject", map[string]
 // hangup ends the call, or cancels it when it is not answered yet.
 func (c *pageCall) hangup() { c.p.t.Helper(); c.do("hangup", nil) }
 
-// hold and unhold are done with the events hold and unhold before the other side has answered.
+// hold, unhold and the like return when the other side has agreed; JsSIP's events of that name come before.
 func (c *pageCall) hold()   { c.p.t.Helper(); c.do("hold", nil) }
 func (c *pageCall) unhold() { c.p.t.Helper(); c.do("unhold", nil) }
 
@@ -103,6 +103,9 @@ func (c *pageCall) dtmfRTP(digits string) {
 	c.p.t.Helper()
 	c.do("dtmf", map[string]any{"tones": digits, "rtp": true})
 }
+
+// listen makes an event heard of each DTMF digit in the sound that comes in: of telephone-events (RFC 4733) too.
+func (c *pageCall) listen() { c.p.t.Helper(); c.do("listen", nil) }
 
 // refer asks the other side to call target instead; events refer:accepted and refer:failed tell what became of it.
 func (c *pageCall) refer(target string) {

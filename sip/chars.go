@@ -128,28 +128,26 @@ func controlAt(s string) int {
 	return -1
 }
 
-// clean says whether s has no control character but HTAB. It looks at eight bytes at a time, and again at each
-// only where those have something below a space.
+// clean says whether s has no control character but HTAB. It looks at eight bytes at a time, and at each one only
+// where some of them may be below a space or DEL.
 func clean(s string) bool {
-	if len(s) < 8 {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	last := len(s) - 8
+	if last < 0 {
 		return !hasControlByte(s)
 	}
 	var suspect uint64
-	for i := 0; i+8 < len(s); i += 8 {
-		suspect |= suspects(s[i : i+8])
+	for i := 0; ; i += 8 {
+		i = min(i, last)
+		b := s[i : i+8]
+		x := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		del := x ^ 0x7f*ones
+		suspect |= (x-0x20*ones)&^x | (del-ones)&^del
+		if i == last {
+			return suspect&highs == 0 || !hasControlByte(s)
+		}
 	}
-	suspect |= suspects(s[len(s)-8:])
-	return suspect&0x8080808080808080 == 0 || !hasControlByte(s)
-}
-
-// suspects has the high bit set of each of eight bytes that is below a space or DEL, and maybe of its neighbour.
-func suspects(s string) uint64 {
-	const ones = 0x0101010101010101
-	_ = s[7]
-	x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
-		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
-	del := x ^ 0x7f*ones
-	return (x-0x20*ones)&^x | (del-ones)&^del
 }
 
 func hasControlByte(s string) bool {

@@ -13,6 +13,7 @@ type field struct {
 	nameLen uint16
 	valueAt uint16
 	id      headerID
+	safe    bool // the value is known to be safe to write, see isSafe
 }
 
 // newField makes a field or says why the texts are none. This is the first gate against injection: what could
@@ -26,6 +27,7 @@ func newField(name, value string) (field, error) {
 	}
 	id, _ := identify(name)
 	f := makeField(id, name, trimBlank(value))
+	f.safe = true
 	return f, f.check()
 }
 

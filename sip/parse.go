@@ -294,6 +294,7 @@ func (p *parser) field(f *field, line string, start int) bool {
 			return false
 		}
 	}
+	f.safe = true
 	if f.id <= hLastMandatory && f.id != hUnknown && p.seen&(1<<f.id) == 0 {
 		p.seen |= 1 << f.id
 		if fault := f.fault(); !fault.ok() {
@@ -326,7 +327,8 @@ func (p *parser) body(m *message, rest []byte) {
 		m.bare = false
 	}
 	if len(rest) > 0 {
-		m.body = make([]byte, len(rest))
-		copy(m.body, rest)
+		body := make([]byte, len(rest))
+		copy(body, rest)
+		m.body = body
 	}
 }

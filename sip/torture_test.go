@@ -21,8 +21,9 @@ const (
 	// anything larger is the status that Check asks for
 )
 
-// torture has all messages of RFC 4475 and RFC 5118, named as there, and their verdicts. The RFCs leave some
-// open; the choice made here is in the comment.
+// torture has all messages of RFC 4475 and RFC 5118 under the names they have there, and their verdicts. The files
+// have the same oddities in the same places as the RFCs' messages; they are typed in, not their archived bytes.
+// Where an RFC leaves the answer open, the choice made here is in the comment.
 var torture = map[string]verdict{
 	// RFC 4475 §3.1.1, valid messages
 	"wsinv": fine, "intmeth": fine, "esc01": fine, "escnull": fine, "esc02": fine, "lwsdisp": fine, "longreq": fine,

@@ -64,22 +64,24 @@ func (m *message) appendRest(b []byte) []byte {
 	length := m.bare
 	for i := range m.fields {
 		f := &m.fields[i]
-		b = append(b, f.name()...)
-		b = append(b, ':', ' ')
-		if f.id == hContentLength {
+		b = append(append(b, f.name()...), ": "...)
+		switch {
+		case f.id == hContentLength:
 			length = true
 			b = m.appendLength(b, f.value())
-		} else {
+		case f.safe:
+			b = append(b, f.value()...)
+		default:
 			b = appendClean(b, f.value())
 		}
-		b = append(b, '\r', '\n')
+		b = append(b, "\r\n"...)
 	}
 	if !length {
 		b = append(b, "Content-Length: "...)
 		b = strconv.AppendInt(b, int64(len(m.body)), 10)
-		b = append(b, '\r', '\n')
+		b = append(b, "\r\n"...)
 	}
-	b = append(b, '\r', '\n')
+	b = append(b, "\r\n"...)
 	return append(b, m.body...)
 }
 

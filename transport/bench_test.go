@@ -131,6 +131,28 @@ func BenchmarkRoundTrip(b *testing.B) {
 	}
 }
 
+// BenchmarkRoundTrips has 32 connections at work at once.
+func BenchmarkRoundTrips(b *testing.B) {
+	for name, dial := range map[string]func(testing.TB, string) func(){"transport": inTurn, "bare": bareInTurn} {
+		b.Run(name, func(b *testing.B) {
+			trips := make(chan func(), 32)
+			url := rawEcho(b)
+			for range cap(trips) {
+				trips <- dial(b, url)
+			}
+			b.SetParallelism(cap(trips) / runtime.GOMAXPROCS(0))
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				trip := <-trips
+				for pb.Next() {
+					trip()
+				}
+				trips <- trip
+			})
+		})
+	}
+}
+
 // BenchmarkIdleFlow reports what a flow at rest costs, the echo server's side of the
 // connection included. Its time means nothing.
 func BenchmarkIdleFlow(b *testing.B) {

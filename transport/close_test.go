@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/url"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -249,4 +251,67 @@ func TestCloseInsideEvents(t *testing.T) {
 			})
 		}
 	}
+}
+
+// The funcs of Options are called by the pool's goroutines as well.
+func TestCloseInsideOptions(t *testing.T) {
+	for _, kind := range []string{"Dial", "DialContext", "Proxy", "Server.Proxy"} {
+		t.Run(kind, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var p *transport.Pool
+				called := make(chan error, 1)
+				in := func(k string) {
+					if k == kind {
+						called <- p.Close()
+					}
+				}
+				o := transport.Options{
+					Servers: servers("ws://a"),
+					Dial: func(_ context.Context, s transport.Server) (transport.Server, error) {
+						in("Dial")
+						return s, nil
+					},
+					DialContext: func(context.Context, string, string) (net.Conn, error) {
+						in("DialContext")
+						near, _ := newPipe()
+						return near, nil
+					},
+					Proxy: func(*http.Request) (*url.URL, error) { in("Proxy"); return nil, nil },
+				}
+				if kind == "Server.Proxy" {
+					o.Servers[0].Proxy = func(*http.Request) (*url.URL, error) { in("Server.Proxy"); return nil, nil }
+				}
+				p = transport.NewPool(o)
+				p.Start()
+				if err := <-called; err != nil {
+					t.Errorf("got %v", err)
+				}
+				if err := p.Close(); !errors.Is(err, net.ErrClosed) {
+					t.Errorf("second Close: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// However deep in an Events func Close is called, it knows.
+func TestCloseDeepInsideEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p *transport.Pool
+		var deeper func(int) error
+		deeper = func(n int) error {
+			if n == 0 {
+				return p.Close()
+			}
+			return deeper(n - 1)
+		}
+		called := make(chan error)
+		p = transport.NewPool(transport.Options{Events: transport.Events{
+			Connecting: func(transport.Server, int) { called <- deeper(1000) },
+		}})
+		p.Start()
+		if err := <-called; err != nil {
+			t.Errorf("got %v", err)
+		}
+	})
 }

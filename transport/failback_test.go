@@ -54,6 +54,27 @@ func TestFailBack(t *testing.T) {
 	})
 }
 
+// Of several heavier servers the heaviest that answers is taken, and the look back
+// goes on from there.
+func TestFailBackByStages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m memory
+		serve(t, m.listen("c:80"), sipHandler(discard))
+		_, r := start(t, transport.Options{DialContext: m.DialContext, FailBack: func() bool { return true },
+			Servers: servers("ws://a", "ws://b", "ws://c")})
+		r.until("up")
+		for _, next := range []string{"b", "a"} {
+			serve(t, m.listen(next+":80"), sipHandler(discard))
+			r.next(t, "down")
+			if host, _ := r.next(t, "up").server.HostPort(); host != next {
+				t.Errorf("up with %s, want %s", host, next)
+			}
+		}
+		time.Sleep(time.Hour)
+		r.none(t)
+	})
+}
+
 // A call that begins during the handshake keeps the flow.
 func TestFailBackAsksAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -128,12 +128,13 @@ func TestHandshakeRequest(t *testing.T) {
 	server := transport.Server{
 		URL:    s.URL + "/ws/sip%20x?token=a%26b&n=1",
 		Origin: "https://phone.example.com",
+		Jar:    jar,
 		Header: http.Header{
 			"authorization": {"Bearer t"}, "X-Many": {"1", "2"}, "cookie": {"own=1; more=2"},
 			"Host": {"sip.example.com"}, "User-Agent": {"phone"}, "X-Refuse": {"once"},
 		},
 	}
-	_, r := start(t, transport.Options{Servers: []transport.Server{server}, Jar: jar, RecoveryMin: 1, RecoveryMax: 1})
+	_, r := start(t, transport.Options{Servers: []transport.Server{server}, RecoveryMin: 1, RecoveryMax: 1})
 	r.until("up")
 	<-seen
 	req := <-seen

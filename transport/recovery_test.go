@@ -125,6 +125,17 @@ func TestRetryAfterDelaysOneServer(t *testing.T) {
 	}
 }
 
+// A server is named even while none is due.
+func TestPickWithoutCandidate(t *testing.T) {
+	now := time.Now()
+	r := rosterOf(1, 2)
+	r.failed(0, now, time.Minute)
+	r.failed(1, now, time.Minute)
+	if got := r.pick(now); got != 1 {
+		t.Errorf("pick %d, want the heaviest", got)
+	}
+}
+
 func TestRetryAfterForms(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for value, want := range map[string]time.Duration{

@@ -56,7 +56,7 @@ func (o *order) events() transport.Events {
 // Many goroutines send, fail, set and close while the server comes and goes: no
 // deadlock, nothing left, and each sender's messages arrive in order.
 func TestEverythingAtOnce(t *testing.T) {
-	for range 20 {
+	for range 5 {
 		synctest.Test(t, func(t *testing.T) {
 			var m memory
 			type seen map[uint32]uint32
@@ -67,6 +67,10 @@ func TestEverythingAtOnce(t *testing.T) {
 					_, data, err := c.ReadMessage()
 					if err != nil {
 						return
+					}
+					if len(data) < 8 { // a keep-alive
+						c.WriteMessage(websocket.TextMessage, []byte("\r\n"))
+						continue
 					}
 					who, n := binary.BigEndian.Uint32(data), binary.BigEndian.Uint32(data[4:])
 					if n <= last[who] {

@@ -261,6 +261,50 @@ func TestAnnouncedLengthAllocatesNothing(t *testing.T) {
 	})
 }
 
+// Half a message is none, whether short or too long.
+func TestEndInsideMessage(t *testing.T) {
+	for _, size := range []int{100, 100 << 10} {
+		synctest.Test(t, func(t *testing.T) {
+			_, r, c := connected(t, transport.Options{})
+			c.Write([]byte{fin | text, 127, 0, 0, 0, 0, 0, byte(size >> 16), byte(size >> 8), byte(size)})
+			go func() {
+				c.Write(make([]byte, size-1))
+				c.Close()
+			}()
+			if err := r.next(t, "down").err; !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("down with %v", err)
+			}
+		})
+	}
+}
+
+// A connection that breaks takes the flow down, be it under a single message or
+// within a batch.
+func TestWriteFails(t *testing.T) {
+	for _, read := range []int{0, 2, 3, 4} { // frames the peer takes before
+		synctest.Test(t, func(t *testing.T) {
+			flow, r, c := connected(t, transport.Options{})
+			flow.Send(make([]byte, 60<<10))
+			flow.Send(make([]byte, 60<<10))
+			synctest.Wait() // the writer is stuck, and the rest is one batch
+			for range 10 {
+				flow.Send(make([]byte, 20<<10))
+			}
+			for range read {
+				readFrame(c)
+			}
+			synctest.Wait() // stuck again
+			c.in.mu.Lock()
+			c.in.broken = true // the reader sees no end of it, the writer does
+			c.in.moved.Broadcast()
+			c.in.mu.Unlock()
+			if err := r.next(t, "down").err; !strings.Contains(err.Error(), "connection reset") {
+				t.Errorf("down with %v", err)
+			}
+		})
+	}
+}
+
 func TestPingIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, r, c := connected(t, transport.Options{})

@@ -7,8 +7,8 @@
 //	go run ./examples/softphone
 //
 // The last one, with none of -config, -server and -uri, brings its own SIP
-// server, which lives in the process and knows nobody else: "call alice" calls
-// the phone itself, and "call status-486" gets that status.
+// server and bob, a phone like it that answers every call and plays a tone: try
+// "call bob", and "call status-486" for somebody who is busy.
 //
 // # Flags
 //
@@ -132,18 +132,21 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return 2 // parseFlags has said why
 	}
 	if own {
-		srv, err := ownServer(&o.config)
+		end, err := ownServer(&o.config)
 		if err != nil {
 			fmt.Fprintln(stderr, "softphone:", err)
 			return 1
 		}
-		defer srv.Close()
+		defer end()
 	}
 	o.config.Logger = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: logLevel(o.config.TraceSIP)}))
 	p, err := newPhone(o, stdout)
 	if err != nil {
 		fmt.Fprintln(stderr, "softphone:", err)
 		return 2
+	}
+	if !o.json {
+		fmt.Fprint(stdout, usage())
 	}
 	return p.run(ctx, stdin)
 }
@@ -226,17 +229,28 @@ func logLevel(trace bool) slog.Level {
 	return slog.LevelError
 }
 
-// ownServer starts a SIP server in the process and configures alice to use it.
-func ownServer(cfg *sipua.Config) (*siptest.Server, error) {
+// ownServer starts a SIP server in the process, and bob, and makes cfg that of
+// alice, the server's other user. end ends them.
+func ownServer(cfg *sipua.Config) (end func(), err error) {
 	srv, err := siptest.NewServer(siptest.Options{
 		Domain: "example.com",
-		Users:  map[string]string{"alice": "wonderland"},
+		Users:  map[string]string{"alice": "wonderland", "bob": "builder"},
 		Listen: true,
 	})
 	if err != nil {
 		return nil, err
 	}
-	cfg.URI, cfg.Password = "sip:alice@example.com", "wonderland"
 	cfg.WSServers, cfg.STUNServers = sipua.Servers(srv.URL()), []string{}
-	return srv, nil
+	bob := options{config: *cfg, auto: true}
+	bob.config.URI, bob.config.Password = "sip:bob@example.com", "builder"
+	cfg.URI, cfg.Password = "sip:alice@example.com", "wonderland"
+	bob.play, _ = openSource("tone") // it is no file
+	phone, err := newPhone(bob, io.Discard)
+	if err == nil {
+		err = phone.ua.Start(context.Background())
+	}
+	return func() {
+		phone.quit()
+		srv.Close()
+	}, err
 }

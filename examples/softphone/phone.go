@@ -63,9 +63,6 @@ func newPhone(o options, out io.Writer) (*phone, error) {
 // run obeys the lines of stdin until they end, one says quit, or ctx ends.
 func (p *phone) run(ctx context.Context, stdin io.Reader) int {
 	defer p.cancel(errQuit)
-	if !p.o.json {
-		fmt.Fprintln(p.events.Handler().(greeter), usage())
-	}
 	background, cancel := context.WithCancel(ctx)
 	cancel()
 	_ = p.ua.Start(background) // connects and registers beside us: what comes of it are events

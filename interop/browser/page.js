@@ -74,6 +74,38 @@ const session = (call) => {
   return s
 }
 
+// Reports as `heard` each DTMF digit in the sound that comes in, which for telephone-events Chromium makes itself.
+const rows = [697, 770, 852, 941], columns = [1209, 1336, 1477, 1633], keys = ['123A', '456B', '789C', '*0#D']
+function listen(call) {
+  const context = new AudioContext()
+  const analyser = context.createAnalyser()
+  const samples = new Float32Array(analyser.fftSize)   // 2048, or 43 ms
+  const { track } = session(call).connection.getReceivers().find((r) => r.track.kind === 'audio')
+  context.createMediaStreamSource(new MediaStream([track])).connect(analyser)
+  const share = (hertz, energy) => {   // of the energy, by Goertzel's algorithm: 0.5 for each tone of a digit
+    const k = 2 * Math.cos((2 * Math.PI * hertz) / context.sampleRate)
+    let a = 0, b = 0
+    for (const x of samples) [a, b] = [x + k * a - b, a]
+    return (2 * (a * a + b * b - k * a * b)) / (samples.length * energy)
+  }
+  let last
+  const timer = setInterval(() => {
+    analyser.getFloatTimeDomainData(samples)
+    const energy = samples.reduce((sum, x) => sum + x * x, 0)
+    const row = rows.findIndex((f) => share(f, energy) > 0.3), column = columns.findIndex((f) => share(f, energy) > 0.3)
+    const digit = energy > 0.01 && row >= 0 && column >= 0 ? keys[row][column] : undefined
+    if (digit && digit !== last) report('heard', { call, body: digit })
+    last = digit
+  }, 20)
+  session(call).once('ended', () => { clearInterval(timer); context.close() })
+}
+
+// One offer inside a call; settles when the other side has agreed. JsSIP takes no other before that.
+const reoffer = (s, method, update) => new Promise((resolve, reject) => {
+  s.once('ended', () => reject(new Error(`the call ended with the ${method}`)))
+  if (!s[method]({ useUpdate: !!update }, resolve)) reject(new Error(`JsSIP is not ready to ${method}`))
+})
+
 // One request outside a call; settles with the answer.
 const exchange = (send, target, body, type) => new Promise((resolve) => {
   const settled = (data) => resolve(describe(data))
@@ -122,9 +154,9 @@ window.peer = {
   },
   reject({ call, status }) { session(call).terminate({ status_code: status }) },
   hangup({ call }) { session(call).terminate() },
-  hold({ call, update }) { return session(call).hold({ useUpdate: !!update }) },
-  unhold({ call, update }) { return session(call).unhold({ useUpdate: !!update }) },
-  renegotiate({ call, update }) { return session(call).renegotiate({ useUpdate: !!update }) },
+  hold({ call, update }) { return reoffer(session(call), 'hold', update) },
+  unhold({ call, update }) { return reoffer(session(call), 'unhold', update) },
+  renegotiate({ call, update }) { return reoffer(session(call), 'renegotiate', update) },
   mute({ call }) { session(call).mute({ audio: true }) },
   unmute({ call }) { session(call).unmute({ audio: true }) },
   dtmf({ call, tones, rtp }) {
@@ -133,6 +165,7 @@ window.peer = {
     if (sender) sender.dtmf.ontonechange = ({ tone }) => report('tonechange', { call, body: tone })
     s.sendDTMF(tones, { transportType: rtp ? 'RFC2833' : 'INFO' })
   },
+  listen({ call }) { listen(call) },
   refer({ call, target }) {
     const eventHandlers = {}
     for (const name of ['requestSucceeded', 'requestFailed', 'trying', 'progress', 'accepted', 'failed']) {

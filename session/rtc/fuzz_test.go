@@ -13,7 +13,7 @@ import (
 	"github.com/gosipua/sipua/session"
 )
 
-// FuzzNormalize answers whatever comes: it never panics, the answer has the
+// FuzzNormalize takes whatever comes for an answer, then answers it: it never panics, the answer has the
 // offer's m-lines with their mids and protocols, and what pion would be given
 // is a description that it can read.
 func FuzzNormalize(f *testing.F) {
@@ -45,6 +45,14 @@ func answerFuzzed(t *testing.T, body []byte, kinds []Kind) {
 	d, err := parse(session.Description{Body: body})
 	if err != nil {
 		return
+	}
+	p := &pending{lines: m.propose(false)}
+	answers := normalize(d)
+	if streams, _, err := m.matchAnswer(answers, p); err == nil {
+		if len(streams) != len(p.lines) {
+			t.Fatalf("%d m-lines of ours came to %d", len(p.lines), len(streams))
+		}
+		m.heldByAnswer(p, streams, answers)
 	}
 	theirs := normalize(d)
 	path, err := m.choose(d, theirs)

@@ -156,6 +156,24 @@ func TestSeveralRealms(t *testing.T) {
 	})
 }
 
+// A realm whose answer was good, and had to be given again because of another
+// realm, may ask for a new nonce once: its server may take each only once.
+func TestNonceUsedOnce(t *testing.T) {
+	run(t, withPassword(), func(r *rig) {
+		s := r.send(sip.MESSAGE, nil)
+		p, u, p2 := challenge("p", "1", true), challenge("u", "2", false), challenge("p", "3", true)
+		r.challenge(r.request(sip.MESSAGE), p)
+		r.challenge(r.request(sip.MESSAGE), u)
+		r.challenge(r.request(sip.MESSAGE), p2)
+		req := r.request(sip.MESSAGE)
+		if a, _ := digest.Find(req, true, "p"); a.Nonce != "3" || len(req.Headers("Proxy-Authorization")) != 1 {
+			t.Errorf("sent:\n%v", req)
+		}
+		r.challenge(req, challenge("p", "4", true))
+		s.got(407)
+	})
+}
+
 func TestServersOrder(t *testing.T) {
 	o := withPassword()
 	o.Policy.Algorithms = []digest.Algorithm{digest.SHA256, digest.MD5}
@@ -351,6 +369,11 @@ func TestTrust(t *testing.T) {
 		r.challenge(r.request(sip.REGISTER), challenge(realm, "r", false))
 		r.answer(r.request(sip.REGISTER), 200)
 	}
+	forbidden := func(r *rig, realm string) {
+		r.send(sip.MESSAGE, nil)
+		r.challenge(r.request(sip.MESSAGE), challenge(realm, "f", false))
+		r.answer(r.request(sip.MESSAGE), 403)
+	}
 	initial := func(r *rig, realm string) bool {
 		s := r.send(sip.INVITE, nil)
 		r.challenge(r.request(sip.INVITE), challenge(realm, "i", false))
@@ -386,6 +409,7 @@ func TestTrust(t *testing.T) {
 		{"initial, realm proven", nil, func(r *rig) bool { register(r, "x"); return initial(r, "x") }, true},
 		{"initial, another realm", nil, func(r *rig) bool { register(r, "x"); return initial(r, "y") }, false},
 		{"initial, another realm than accepted", nil, func(r *rig) bool { initial(r, "x"); return initial(r, "y") }, false},
+		{"initial, the first realm said 403", nil, func(r *rig) bool { forbidden(r, "x"); return initial(r, "y") }, true},
 		{"initial, configured", func(o *core.Options) { o.Realm = "x" }, func(r *rig) bool { return initial(r, "x") }, true},
 		{"initial, not configured", func(o *core.Options) { o.Realm = "x" }, func(r *rig) bool { return initial(r, "y") }, false},
 		{"our dialog, nothing proven", nil, func(r *rig) bool {
@@ -502,7 +526,17 @@ func TestPreemptiveRefused(t *testing.T) {
 		r.challenge(req, challenge("x", "3", false))
 		s.got(401)
 		r.send(sip.REGISTER, func(s *sending) { s.Preemptive = true })
-		r.authorized(r.request(sip.REGISTER), 0)
+		req = r.request(sip.REGISTER)
+		r.authorized(req, 0)
+
+		r.challenge(req, challenge("x", "4", false))
+		r.answer(r.request(sip.REGISTER), 200)
+		s = r.send(sip.REGISTER, func(s *sending) { s.Preemptive = true })
+		req = r.request(sip.REGISTER)
+		r.authorized(req, 2, challenge("x", "4", false))
+		r.challenge(req, challenge("x", "4", false)) // the same nonce: it is the password
+		s.got(401)
+		r.nothing()
 	})
 }
 

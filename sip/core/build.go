@@ -4,12 +4,13 @@ import "github.com/gosipua/sipua/sip"
 
 const maxForwards = "70" // RFC 3261 §8.1.1.6
 
-// check refuses what could not be written as it is.
+// check refuses what cannot be sent. Hostile text in the rest of the request was
+// refused by its setters.
 func (o *Outgoing) check() error {
-	if err := o.Request.SetMethod(o.Request.Method()); err != nil {
-		return err
+	if o.Request.URIText() == "" {
+		return &sip.FieldError{Field: "Request-URI", Reason: "missing"}
 	}
-	return o.Request.SetURI(o.Request.URI())
+	return o.Request.SetMethod(o.Request.Method())
 }
 
 // complete adds what the request lacks for the chosen flow.

@@ -108,14 +108,10 @@ func (c *Core) Close(err error) {
 	}
 	c.closed = err
 	c.end(err)
-	c.watchers, c.replaces = nil, nil
-	clear(c.handlers)
 	for len(c.parked) > 0 {
 		c.parked[0].fail(err)
 	}
-	c.cancels = nil
 	c.layer.Close(err)
-	clear(c.dialogs)
 }
 
 // Wait returns when, after Close, no goroutine or timer of the core runs. It does
@@ -137,9 +133,7 @@ func (c *Core) log(level slog.Level, msg string, attrs ...slog.Attr) {
 
 // Attach makes u the usage of d: requests inside d go to it. Locked.
 func (c *Core) Attach(d *dialog.Dialog, u Usage) {
-	if c.closed == nil {
-		c.dialogs[d.ID()] = attached{d, u}
-	}
+	c.dialogs[d.ID()] = attached{d, u}
 }
 
 // Detach forgets d; requests inside it get 481 from now on. Locked.
@@ -159,7 +153,7 @@ func (c *Core) FindDialog(id dialog.ID) (*dialog.Dialog, Usage) {
 // there is none OPTIONS gets 200, INVITE 480, everything else 405. fn is called
 // locked.
 func (c *Core) Handle(m sip.Method, fn func(in *Incoming)) {
-	if fn == nil || c.closed != nil {
+	if fn == nil {
 		delete(c.handlers, m)
 	} else {
 		c.handlers[m] = fn

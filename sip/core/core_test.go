@@ -87,6 +87,18 @@ func TestCloseWhileWaiting(t *testing.T) {
 	})
 }
 
+func TestNothingIsSentAfterClose(t *testing.T) {
+	run(t, options(), func(r *rig) {
+		_, _, in := r.accepted()
+		s, d := r.called()
+		r.request(sip.ACK)
+		r.Close(nil)
+		r.locked(in.RepeatFinal)
+		r.locked(func() { r.SendACK(d, &s.Outgoing, "", nil) })
+		r.nothing()
+	})
+}
+
 // Callbacks may come back into the core with what it offers locked.
 func TestCallbacksSend(t *testing.T) {
 	run(t, options(), func(r *rig) {

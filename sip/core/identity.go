@@ -67,12 +67,11 @@ func (c *Core) SetDisplayName(name string) { c.identity.from.Display = name }
 func (c *Core) SetExtraHeaders(fields []sip.Field) { c.identity.extra = slices.Clone(fields) }
 
 // SetCredentials changes what challenges are answered with, and Token with it
-// (nil: none); nonces and proven realms of the old ones are forgotten. Locked.
+// (nil: none); what the old ones proved is forgotten. Locked.
 func (c *Core) SetCredentials(credentials func(ctx context.Context, ch digest.Challenge) (digest.Credentials, error),
 	token func(ctx context.Context) (digest.Credentials, error)) {
 	c.o.Credentials, c.o.Token = credentials, token
 	c.trust = newTrust()
-	c.digest.Forget("", "")
 }
 
 // SetServiceRoute sets the Service-Route of the registration on f: the routes of

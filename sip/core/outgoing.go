@@ -245,11 +245,7 @@ func (a *attempt) Response(res *sip.Response) {
 		o.sendCancel()
 		o.respond(res)
 		return
-	case o.accepted: // repeated, or another fork's
-		o.respond(res)
-		return
-	}
-	if o.challenged(res) {
+	case o.challenged(res):
 		return
 	}
 	o.judge(res)

@@ -199,6 +199,25 @@ Content-Length: 0
 	})
 }
 
+// Neither the preloaded route nor the Service-Route is for a dialog without one.
+func TestDialogWithoutRoutes(t *testing.T) {
+	o := options()
+	o.PreloadedRoute = true
+	run(t, o, func(r *rig) {
+		_, d := r.called()
+		if r.request(sip.ACK).HasHeader("Route") {
+			t.Error("the ACK has a Route")
+		}
+		r.send("", func(s *sending) {
+			r.locked(func() { s.Request = d.NewRequest(sip.BYE) })
+			s.Dialog = d
+		})
+		if r.request(sip.BYE).HasHeader("Route") {
+			t.Error("the BYE has a Route")
+		}
+	})
+}
+
 func TestGRUU(t *testing.T) {
 	run(t, options(), func(r *rig) {
 		r.locked(func() { r.SetGRUU(uri("sip:alice@example.com;gr=urn:x"), uri("sip:tmp1@example.com;gr")) })
@@ -270,7 +289,7 @@ func TestHostileRequest(t *testing.T) {
 	run(t, options(), func(r *rig) {
 		for _, req := range []*sip.Request{
 			sip.NewRequest("MESS AGE", uri("sip:bob@example.com")),
-			sip.NewRequest(sip.MESSAGE, sip.URI{Scheme: "sip", Host: "example.com", Params: ";a=\r\nX: y"}),
+			sip.NewRequest(sip.MESSAGE, sip.URI{}),
 		} {
 			s := r.send("", func(s *sending) { s.Request = req })
 			synctest.Wait()
@@ -283,6 +302,15 @@ func TestHostileRequest(t *testing.T) {
 				t.Errorf("Do: %v", err)
 			}
 		}
+		r.nothing()
+
+		r.send("", func(s *sending) {
+			s.Request = sip.NewRequest(sip.MESSAGE, sip.URI{Scheme: "sip", Host: "example.com", Params: ";a=\r\nX: y"})
+		})
+		if req := r.request(sip.MESSAGE); req.HasHeader("X") || req.To().URI != req.URI() {
+			t.Errorf("sent:\n%v", req)
+		}
+
 		r.locked(func() { r.SetExtraHeaders([]sip.Field{{Name: "X", Value: "a\r\nb"}}) })
 		s := r.send(sip.MESSAGE, nil)
 		synctest.Wait()

@@ -152,7 +152,7 @@ func (c *Core) refuses(method sip.Method, req *sip.Request, problem *sip.Problem
 	case method == sip.ACK:
 		return problem.Field == "CSeq" || problem.Field == "start-line"
 	case problem.Code == sip.StatusUnsupportedURIScheme:
-		return req.To().Tag() == "" && method != sip.CANCEL
+		return req.To().Tag() == ""
 	}
 	return true
 }

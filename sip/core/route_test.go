@@ -312,14 +312,32 @@ func TestInsideDialog(t *testing.T) {
 		if len(u.in) != 4 {
 			t.Errorf("usage got %d requests", len(u.in))
 		}
+		r.receive(inside(sip.ACK, "12", 10, "Max-Forwards: x")) // the call must not hang on that
+		if n := len(u.in); n != 5 {
+			t.Fatalf("usage got %d requests", n)
+		}
 		r.receive(inside(sip.BYE, "10", 20))
 		r.locked(func() {
-			u.in[4].Reply(200, "")
+			u.in[5].Reply(200, "")
 			r.Detach(d)
 		})
 		r.response(200)
 		r.receive(inside(sip.INFO, "11", 21))
 		r.response(481)
+	})
+}
+
+// A BYE is taken whatever Allow says.
+func TestByeIsAllowed(t *testing.T) {
+	o := options()
+	o.Allow = []sip.Method{sip.INVITE}
+	run(t, o, func(r *rig) {
+		_, u, _ := r.accepted()
+		r.receive(inside(sip.BYE, "1", 11))
+		r.nothing()
+		if len(u.in) != 1 {
+			t.Errorf("usage got %d requests", len(u.in))
+		}
 	})
 }
 
@@ -494,7 +512,9 @@ func TestSetTag(t *testing.T) {
 			})
 		})
 		r.receive(incoming(sip.INVITE, "1"))
-		r.response(100)
+		if res := r.response(100); res.To().Tag() != "" || res.HasHeader("Contact") {
+			t.Errorf("sent:\n%v", res)
+		}
 		if got := r.response(486).To().Tag(); got != "mine" {
 			t.Errorf("tag %q", got)
 		}

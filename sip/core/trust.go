@@ -83,7 +83,6 @@ func (o *Outgoing) judge(res *sip.Response) {
 		// Whatever was sent unasked is not any more.
 		for _, ch := range digest.Challenges(res) {
 			delete(c.trust.known, protection{server, ch.Realm, ch.Proxy})
-			c.digest.Forget(server, ch.Realm)
 		}
 		return
 	case sip.StatusForbidden:

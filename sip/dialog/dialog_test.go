@@ -159,7 +159,7 @@ Content-Length: 0
 // RFC 3261 §12.2.1.1: a first route without lr takes the Request-URI, without
 // what is not allowed there, and the remote target goes last.
 func TestStrictRouting(t *testing.T) {
-	d := client(t, "Record-Route: <sip:p2.example.com;lr>\nRecord-Route: <sip:p1.example.com;method=INVITE;transport=ws>")
+	d := client(t, "Record-Route: <sip:p2.example.com;lr>\nRecord-Route: <sip:p1.example.com;method=INVITE;transport=ws?Subject=x>")
 	checkText(t, d.NewRequest(sip.INFO), `INFO sip:p1.example.com;transport=ws SIP/2.0
 Route: <sip:p2.example.com;lr>
 Route: <sip:bob@192.0.2.4>

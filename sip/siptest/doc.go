@@ -48,5 +48,7 @@
 // The server trusts everybody: any user may send as any other, it checks no
 // Origin, and where Options.Users is nil nobody needs a password. It is for
 // tests, never for a network. It opens no connection itself: every contact is
-// reached over the connection that its client has opened.
+// reached over the connection that its client has opened. As a proxy it forks to
+// all contacts at the same time whatever their q, lets a call ring for ever (no
+// timer C), and leaves received and rport out of Via, since nothing goes by them.
 package siptest

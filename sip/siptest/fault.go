@@ -19,8 +19,9 @@ func (c *Conn) Stall(on bool) { c.net.set(func(f *fault) { f.stalled = on }) }
 // WebSocket stream that lost part of a frame is of no use afterwards.
 func (c *Conn) Blackhole(on bool) { c.net.set(func(f *fault) { f.blackholed = on }) }
 
-// Delay makes everything that the server writes to the connection from now on
-// leave d later, in order. Zero ends it.
+// Delay makes every WebSocket frame that the server writes to the connection from
+// now on leave d later, in order. Zero ends it. What the client sends arrives as
+// before, so d is added to a round trip once.
 func (c *Conn) Delay(d time.Duration) { c.net.set(func(f *fault) { f.delay = d }) }
 
 // Drop cuts all connections, as [Conn.Drop] does one.

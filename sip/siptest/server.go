@@ -90,14 +90,22 @@ func NewServer(o Options) (*Server, error) {
 	if err := s.addServiceRouteHosts(); err != nil {
 		return nil, err
 	}
-	scheme, transport := "ws", "WS"
+	scheme, host := "ws", o.Host
+	s.viaTransport = "WS"
 	if o.TLS != nil {
-		scheme, transport = "wss", "WSS"
+		scheme, s.viaTransport = "wss", "WSS"
 		if err := s.initTLS(); err != nil {
 			return nil, err
 		}
 	}
-	host := o.Host
+	switch {
+	case o.Outbound && o.GRUU:
+		s.supported = "outbound, gruu"
+	case o.Outbound:
+		s.supported = "outbound"
+	case o.GRUU:
+		s.supported = "gruu"
+	}
 	if o.Listen {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -106,18 +114,11 @@ func NewServer(o Options) (*Server, error) {
 		s.listener = l
 		host = l.Addr().String()
 		s.port = l.Addr().(*net.TCPAddr).Port
-		s.running.Add(1)
-		go s.accept()
 	}
 	s.url = scheme + "://" + host + "/"
-	s.viaTransport = transport
-	switch {
-	case o.Outbound && o.GRUU:
-		s.supported = "outbound, gruu"
-	case o.Outbound:
-		s.supported = "outbound"
-	case o.GRUU:
-		s.supported = "gruu"
+	if s.listener != nil {
+		s.running.Add(1)
+		go s.accept()
 	}
 	return s, nil
 }

@@ -310,6 +310,9 @@ func TestFlowLost(t *testing.T) {
 			"1s fail: cut: use of closed network connection", "1s done", // OPTIONS, at once
 			"1s fail: cut: use of closed network connection", // their INVITE without a final response
 		)
+		if got := b.layer.Pending(); got != 0 {
+			t.Errorf("%d pending, want 0", got)
+		}
 		if !errors.Is(b.link.err, net.ErrClosed) || !b.link.Down() {
 			t.Error("the link does not say why it is down")
 		}
