@@ -225,3 +225,14 @@ func parseUint(s string, limit uint64) (uint64, bool) {
 	}
 	return n, true
 }
+
+// withoutControls is s with a space for each control character.
+func withoutControls(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if isControl(c) {
+			b[i] = ' '
+		}
+	}
+	return string(b)
+}

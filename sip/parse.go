@@ -43,6 +43,8 @@ type parser struct {
 	base int // offset of head in the input
 	err  *ParseError
 
+	response bool
+
 	pos   int       // where the next line begins
 	line  int       // its number
 	lines int       // in head
@@ -87,6 +89,7 @@ func (p *parser) message(rest []byte) (Message, error) {
 	}
 	if len(line) > 4 && line[3] == '/' && equalFold(line[:4], "SIP/") {
 		r := &Response{}
+		p.response = true
 		p.statusLine(r, line)
 		if p.err == nil {
 			p.fields(&r.message)
@@ -289,7 +292,14 @@ func (p *parser) field(f *field, line string, start int) bool {
 		f.text, f.nameLen = line[at:end], 0
 	}
 	if !clean(line[at:end]) {
-		if c := controlAt(line[at:end]); c >= 0 {
+		switch c := controlAt(line[at:end]); {
+		case c < 0:
+		case p.response && (f.id == hUnknown || f.id > hLastMandatory):
+			value := trimBlank(withoutControls(line[at:end]))
+			if f.text = value; f.id == hUnknown {
+				f.text = line[:at] + value
+			}
+		default:
 			p.fail(f.name(), start+at+c, f.value(), "control character")
 			return false
 		}

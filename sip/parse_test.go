@@ -374,3 +374,28 @@ func TestParseErrorHidesCredentials(t *testing.T) {
 		t.Errorf("%v", e)
 	}
 }
+
+// TestControlsInResponses: a response with a control character in a field of
+// its own choice is better read than lost; the fields that every message has
+// must be clean all the same, and so must all fields of a request.
+func TestControlsInResponses(t *testing.T) {
+	const head = "Via: SIP/2.0/WS a.invalid;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: c\r\nCSeq: 1 REGISTER\r\n"
+	m, err := sip.Parse([]byte("SIP/2.0 200 OK\r\n" + head + "Flow-Timer: 120\r\x00Server: kamailio\r\nX-Odd: a\x01b\r\n\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := m.Header("Flow-Timer"); v != "120  Server: kamailio" {
+		t.Errorf("Flow-Timer %q", v)
+	}
+	if v := m.Header("X-Odd"); v != "a b" {
+		t.Errorf("X-Odd %q", v)
+	}
+	for _, bad := range []string{
+		"SIP/2.0 200 OK\r\n" + strings.Replace(head, "tag=1", "tag=\x01", 1) + "\r\n",
+		"REGISTER sip:b SIP/2.0\r\n" + head + "Flow-Timer: 120\r\x00Server: kamailio\r\n\r\n",
+	} {
+		if _, err := sip.Parse([]byte(bad)); err == nil {
+			t.Errorf("%q was read", bad)
+		}
+	}
+}

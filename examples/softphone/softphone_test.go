@@ -364,6 +364,7 @@ func TestEndedIsLast(t *testing.T) {
 		inv := carol.Expect(sip.INVITE)
 		inv.Respond(200, siptest.SDP(answerSDP))
 		carol.Expect(sip.ACK)
+		alice.want("calling")
 		alice.want("answered")
 		alice.say("message id=1 carol are you there?")
 		carol.Expect(sip.MESSAGE) // and says nothing

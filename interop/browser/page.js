@@ -76,7 +76,7 @@ const session = (call) => {
 
 // Reports as `heard` each DTMF digit in the sound that comes in, which for telephone-events Chromium makes itself.
 const rows = [697, 770, 852, 941], columns = [1209, 1336, 1477, 1633], keys = ['123A', '456B', '789C', '*0#D']
-function listen(call) {
+async function listen(call) {
   const context = new AudioContext()
   const analyser = context.createAnalyser()
   const samples = new Float32Array(analyser.fftSize)   // 2048, or 43 ms
@@ -98,6 +98,7 @@ function listen(call) {
     last = digit
   }, 20)
   session(call).once('ended', () => { clearInterval(timer); context.close() })
+  while (context.currentTime < 0.3) await new Promise((resolve) => setTimeout(resolve, 20))   // deaf until then
 }
 
 // One offer inside a call; settles when the other side has agreed. JsSIP takes no other before that.
@@ -165,7 +166,7 @@ window.peer = {
     if (sender) sender.dtmf.ontonechange = ({ tone }) => report('tonechange', { call, body: tone })
     s.sendDTMF(tones, { transportType: rtp ? 'RFC2833' : 'INFO' })
   },
-  listen({ call }) { listen(call) },
+  listen({ call }) { return listen(call) },
   refer({ call, target }) {
     const eventHandlers = {}
     for (const name of ['requestSucceeded', 'requestFailed', 'trying', 'progress', 'accepted', 'failed']) {

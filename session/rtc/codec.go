@@ -129,7 +129,7 @@ func static(pt uint8) (Codec, bool) {
 // nothing are left out.
 func (m *mediaSection) codecs() []Codec {
 	var out []Codec
-	for _, f := range m.formats {
+	for _, f := range m.formats[:min(len(m.formats), maxFormats)] {
 		pt, err := strconv.ParseUint(f, 10, 7)
 		if err != nil {
 			continue

@@ -22,11 +22,10 @@ var (
 	// direction does not let it.
 	ErrNotSending = errors.New("rtc: call does not send")
 
-	errNoOffer     = errors.New("rtc: no offer is pending")
-	errICE         = errors.New("rtc: ICE found no path, or lost it")
-	errDTLS        = errors.New("rtc: DTLS handshake failed")
-	errStreams     = errors.New("rtc: too many RTP streams")
-	errContentType = errors.New("rtc: not application/sdp")
+	errNoOffer = errors.New("rtc: no offer is pending")
+	errICE     = errors.New("rtc: ICE found no path, or lost it")
+	errDTLS    = errors.New("rtc: DTLS handshake failed")
+	errStreams = errors.New("rtc: too many RTP streams")
 )
 
 const contentType = "application/sdp"

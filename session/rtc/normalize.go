@@ -36,8 +36,15 @@ const (
 	warnOther     = 399 // Miscellaneous warning
 )
 
+// unacceptable makes an error whose reason can stand in a quoted string,
+// whatever words of the peer's are in it.
 func unacceptable(code int, format string, args ...any) *UnacceptableError {
-	return &UnacceptableError{code, fmt.Sprintf(format, args...)}
+	return &UnacceptableError{code, strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == '"' || r == '\\' {
+			return '?'
+		}
+		return r
+	}, fmt.Sprintf(format, args...))}
 }
 
 // remoteMedia is an m-line of the peer's as we understand it.
@@ -194,6 +201,9 @@ func (d *description) transport(m *mediaSection) transport {
 	}
 	slices.Sort(t.fingerprints)
 	for v := range attrs(m.lines, "candidate") {
+		if len(t.candidates) == maxCandidates {
+			break
+		}
 		if usable(v) {
 			t.candidates = append(t.candidates, v)
 		}

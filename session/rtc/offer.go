@@ -147,11 +147,11 @@ func (m *Media) SetAnswer(_ context.Context, answer session.Description, o sessi
 
 func parse(d session.Description) (*description, error) {
 	if t, _, err := mime.ParseMediaType(d.ContentType); d.ContentType != "" && (err != nil || t != contentType) {
-		return nil, &UnacceptableError{warnOther, errContentType.Error()}
+		return nil, unacceptable(warnOther, "not application/sdp")
 	}
 	out, err := parseDescription(d.Body)
 	if err != nil {
-		return nil, &UnacceptableError{warnOther, strings.TrimPrefix(err.Error(), "rtc: ")}
+		return nil, unacceptable(warnOther, "%s", strings.TrimPrefix(err.Error(), "rtc: "))
 	}
 	return out, nil
 }

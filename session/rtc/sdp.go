@@ -9,8 +9,10 @@ import (
 
 // Bounds of a description that we read: far more than any stack sends.
 const (
-	maxDescription = 256 << 10
+	maxDescription = 64 << 10
 	maxMedia       = 64
+	maxFormats     = 128 // there are no more payload types
+	maxCandidates  = 64  // of an m-line; each costs checks
 )
 
 var (

@@ -101,7 +101,7 @@ func (o *Outgoing) challenged(res *sip.Response) bool {
 // ask runs fn, which may call the application, without the lock. What fn returns
 // runs with it, unless o has ended meanwhile; an error ends o.
 func (o *Outgoing) ask(fn func(ctx context.Context) (then func(), err error)) {
-	ctx, cancel := context.WithCancel(o.core.ctx)
+	ctx, cancel := context.WithCancel(context.Background()) // Close ends it, too
 	o.park(asking)
 	o.auth.asking = cancel
 	round := o.auth.rounds

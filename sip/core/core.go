@@ -18,8 +18,6 @@ type Core struct {
 	o      Options
 	digest *digest.Client
 	logs   *Queue
-	ctx    context.Context // ends with Close
-	end    context.CancelCauseFunc
 	work   sync.WaitGroup // what Go started, and timers armed
 
 	mu sync.Mutex
@@ -36,7 +34,6 @@ type Core struct {
 	parked   []*Outgoing // those that wait for a flow or for credentials, oldest first
 	cancels  []*Outgoing // those whose CANCEL waits for a flow
 	stats    Stats
-	buffer   []byte // what send writes into
 }
 
 // attached is a dialog and its usage.
@@ -63,9 +60,7 @@ func New(o Options) *Core {
 		identity: newIdentity(o),
 		dialogs:  map[dialog.ID]attached{},
 		handlers: map[sip.Method]func(in *Incoming){},
-		trust:    newTrust(),
 	}
-	c.ctx, c.end = context.WithCancelCause(context.Background())
 	c.logs = c.NewQueue(nil)
 	c.layer = transaction.NewLayer(&c.mu, transaction.Options{
 		T1:            o.T1,
@@ -107,7 +102,6 @@ func (c *Core) Close(err error) {
 		return
 	}
 	c.closed = err
-	c.end(err)
 	for len(c.parked) > 0 {
 		c.parked[0].fail(err)
 	}
@@ -125,7 +119,7 @@ func (c *Core) Wait() {
 // log reports an event through the logger, which is the application's and
 // therefore not called with the lock held.
 func (c *Core) log(level slog.Level, msg string, attrs ...slog.Attr) {
-	if c.o.Logger == nil || !c.o.Logger.Enabled(c.ctx, level) {
+	if c.o.Logger == nil || !c.o.Logger.Enabled(context.Background(), level) {
 		return
 	}
 	c.logs.Push(func() { c.o.Logger.LogAttrs(context.Background(), level, msg, attrs...) })

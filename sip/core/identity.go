@@ -71,7 +71,7 @@ func (c *Core) SetExtraHeaders(fields []sip.Field) { c.identity.extra = slices.C
 func (c *Core) SetCredentials(credentials func(ctx context.Context, ch digest.Challenge) (digest.Credentials, error),
 	token func(ctx context.Context) (digest.Credentials, error)) {
 	c.o.Credentials, c.o.Token = credentials, token
-	c.trust = newTrust()
+	c.trust = trust{}
 }
 
 // SetServiceRoute sets the Service-Route of the registration on f: the routes of

@@ -39,8 +39,8 @@ type Options struct {
 	// unasked in requests marked Preemptive, in the same way. nil: none.
 	Token func(ctx context.Context) (digest.Credentials, error)
 
-	// Realm is the only realm answered; "": the one that a REGISTER proved (see
-	// trust.go for what is answered before).
+	// Realm is the only realm answered; "": those that a REGISTER proved, and
+	// before any did the first that challenges a request of ours and accepts it.
 	Realm string
 
 	// AnswerChallengesInIncomingDialogs answers challenges also inside dialogs

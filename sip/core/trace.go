@@ -2,6 +2,7 @@ package core
 
 import (
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/gosipua/sipua/sip"
@@ -32,8 +33,12 @@ func (c *Core) trace(k *transaction.Link, in bool, data []byte, err error) {
 	})
 }
 
-// keptBuffer is the size up to which the write buffer is kept between messages.
-const keptBuffer = 16 << 10
+// buffers are what messages are written into on their way to a flow, which
+// copies them. They are shared, because an idle user agent should not keep one.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// pooled is the size up to which a buffer goes back to the pool.
+const pooled = 16 << 10
 
 // send writes one message to the link's flow. It is the only place where
 // messages leave.
@@ -41,14 +46,16 @@ func (c *Core) send(k *transaction.Link, m sip.Message) {
 	if k.Down() || c.closed != nil {
 		return
 	}
-	b := m.AppendTo(c.buffer[:0])
-	if cap(b) <= keptBuffer {
-		c.buffer = b
-	}
+	buffer := buffers.Get().(*[]byte)
+	b := m.AppendTo((*buffer)[:0])
 	c.trace(k, false, b, nil)
 	if err := k.Send(b); err != nil {
 		// FlowDown tells the transactions; until then they need not know.
 		c.log(slog.LevelDebug, "message not sent", slog.Uint64("flow", k.ID()),
 			slog.String("server", k.Server), slog.Any("error", err))
+	}
+	if cap(b) <= pooled {
+		*buffer = b
+		buffers.Put(buffer)
 	}
 }

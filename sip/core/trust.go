@@ -1,8 +1,8 @@
 package core
 
 import (
-	"maps"
 	"slices"
+	"strings"
 
 	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/sip/digest"
@@ -24,24 +24,39 @@ import (
 //
 // Unasked credentials go only to who has accepted ours before: in REGISTER and
 // PUBLISH, and as Proxy-Authorization to the proxy realms of the same server.
+//
+// All lists are short: a user agent has one registrar and a proxy or two.
 type trust struct {
-	proven   map[string]bool // realms, by a REGISTER
-	accepted map[string]bool // realms, by other initial requests
-	known    map[protection]digest.Credentials
+	proven   []string // realms, by a REGISTER
+	accepted []string // realms, by other initial requests
+	known    []protection
 }
 
-// protection is a realm where its credentials were accepted.
+// protection is a realm where credentials were accepted.
 type protection struct {
 	server, realm string
 	proxy         bool
+	credentials   digest.Credentials
 }
 
-func newTrust() trust {
-	return trust{
-		proven:   map[string]bool{},
-		accepted: map[string]bool{},
-		known:    map[protection]digest.Credentials{},
+// learn keeps p, in place of what was known of its realm.
+func (t *trust) learn(p protection) {
+	t.forget(p.server, p.realm, p.proxy)
+	t.known = append(t.known, p)
+}
+
+func (t *trust) forget(server, realm string, proxy bool) {
+	t.known = slices.DeleteFunc(t.known, func(p protection) bool {
+		return p.server == server && p.realm == realm && p.proxy == proxy
+	})
+}
+
+// include returns list with realm in it.
+func include(list []string, realm string) []string {
+	if slices.Contains(list, realm) {
+		return list
 	}
+	return append(list, strings.Clone(realm)) // not the message it came in
 }
 
 // trusts reports whether a challenge to o may be answered.
@@ -55,11 +70,11 @@ func (o *Outgoing) trusts(ch digest.Challenge) bool {
 	case o.sent.Method() == sip.REGISTER && o.Dialog == nil:
 		return true
 	case len(c.trust.proven) > 0:
-		return c.trust.proven[ch.Realm]
+		return slices.Contains(c.trust.proven, ch.Realm)
 	case isBearer(ch):
 		return false
 	case len(c.trust.accepted) > 0:
-		return c.trust.accepted[ch.Realm]
+		return slices.Contains(c.trust.accepted, ch.Realm)
 	}
 	return o.Dialog == nil
 }
@@ -82,7 +97,7 @@ func (o *Outgoing) judge(res *sip.Response) {
 	case sip.StatusUnauthorized, sip.StatusProxyAuthenticationRequired:
 		// Whatever was sent unasked is not any more.
 		for _, ch := range digest.Challenges(res) {
-			delete(c.trust.known, protection{server, ch.Realm, ch.Proxy})
+			c.trust.forget(server, ch.Realm, ch.Proxy)
 		}
 		return
 	case sip.StatusForbidden:
@@ -92,13 +107,14 @@ func (o *Outgoing) judge(res *sip.Response) {
 		if a.server != server {
 			continue
 		}
+		realm := a.challenge.Realm
 		switch {
 		case o.sent.Method() == sip.REGISTER && res.StatusCode().IsSuccess():
-			c.trust.proven[a.challenge.Realm] = true
+			c.trust.proven = include(c.trust.proven, realm)
 		case o.Dialog == nil:
-			c.trust.accepted[a.challenge.Realm] = true
+			c.trust.accepted = include(c.trust.accepted, realm)
 		}
-		c.trust.known[protection{server, a.challenge.Realm, a.challenge.Proxy}] = a.credentials
+		c.trust.learn(protection{server, strings.Clone(realm), a.challenge.Proxy, a.credentials})
 	}
 }
 
@@ -115,11 +131,11 @@ func (o *Outgoing) preempt() error {
 		return nil
 	}
 	in := digest.InputOf(o.link.Server, req)
-	for _, p := range c.trust.of(o.link.Server) {
-		if !p.proxy && !unasked || o.auth.find(p.realm, p.proxy) != nil {
+	for _, p := range c.trust.known {
+		if p.server != o.link.Server || !p.proxy && !unasked || o.auth.find(p.realm, p.proxy) != nil {
 			continue
 		}
-		if f, ok := c.digest.Preemptive(in, p.proxy, p.realm, c.trust.known[p]); ok {
+		if f, ok := c.digest.Preemptive(in, p.proxy, p.realm, p.credentials); ok {
 			if err := o.carry(f, nil); err != nil {
 				return err
 			}
@@ -132,26 +148,4 @@ func (o *Outgoing) preempt() error {
 func (o *Outgoing) preemptive() bool {
 	m := o.Request.Method()
 	return o.Preemptive && (m == sip.REGISTER || m == sip.PUBLISH) && !o.insideTheirs()
-}
-
-// of lists what is known of a server, in a fixed order.
-func (t *trust) of(server string) []protection {
-	var list []protection
-	for p := range maps.Keys(t.known) {
-		if p.server == server {
-			list = append(list, p)
-		}
-	}
-	slices.SortFunc(list, func(a, b protection) int {
-		switch {
-		case a.realm < b.realm:
-			return -1
-		case a.realm > b.realm:
-			return 1
-		case a.proxy:
-			return 1
-		}
-		return -1
-	})
-	return list
 }
