@@ -246,7 +246,8 @@ type Config struct {
 	RingTimeout time.Duration `json:"ring_timeout"`
 
 	// SessionTimers makes calls refresh their session, so that a dead one is
-	// noticed. Default true. From JsSIP; RFC 4028.
+	// noticed. It is read and checked, and has no effect yet, like the two below.
+	// Default true. From JsSIP; RFC 4028.
 	SessionTimers *bool `json:"session_timers"`
 
 	// SessionTimersRefreshMethod is the method of our refreshes, UPDATE or INVITE.

@@ -18,30 +18,46 @@ import (
 	"github.com/gosipua/sipua/sip"
 )
 
-// register is a REGISTER as sipua writes it, for the echo to carry the same
-// bytes.
-const register = "REGISTER sip:example.com SIP/2.0\r\n" +
-	"Via: SIP/2.0/WS wjhqzbprxhmg.invalid;branch=z9hG4bKq2x7wmp5kdxq6yt3mvw5hshk5a\r\n" +
-	"Max-Forwards: 70\r\nFrom: <sip:alice@example.com>;tag=jq5z7ch3v2wkrl6t\r\nTo: <sip:alice@example.com>\r\n" +
-	"Call-ID: 3q2zwnxj7cfp4kq6tvx5jd7rvy2mkgbw\r\nCSeq: 1 REGISTER\r\n" +
-	"Contact: <sip:bq7xw2kd@wjhqzbprxhmg.invalid;transport=ws>\r\nUser-Agent: sipua\r\n" +
-	"Supported: outbound, path, gruu\r\nContent-Length: 0\r\n\r\n"
+// binding is the Contact of the REGISTERs measured.
+const binding = "<sip:bq7xw2kd@wjhqzbprxhmg.invalid;transport=ws>;expires=600"
 
-// echoer is the bare limit: a gorilla connection whose read goroutine hands
-// over by a channel.
+// sample is a REGISTER as sipua writes it, for the echo to carry the same bytes.
+func sample(b *testing.B, url string) []byte {
+	b.Helper()
+	sent := make(chan []byte, 1)
+	ua := newUA(b, url+"/sip", func(c *sipua.Config) {
+		c.Trace = func(e sipua.TraceEvent) {
+			if !e.In {
+				sent <- e.Data
+			}
+		}
+	})
+	if err := registerOnce(ua); err != nil {
+		b.Fatal(err)
+	}
+	msg := <-sent
+	ua.Close()
+	return msg
+}
+
+// echoer is the bare limit: a gorilla connection whose read goroutine hands over by
+// a channel.
 type echoer struct {
 	conn *websocket.Conn
 	in   chan []byte
+	msg  []byte
 }
 
-func newEchoer(b *testing.B, url string) *echoer {
+// newEchoer makes one that sends msg. It talks to the server that the others talk to,
+// which answers it as it answers them: what differs is the client alone.
+func newEchoer(b *testing.B, url string, msg []byte) *echoer {
 	b.Helper()
 	c, _, err := websocket.DefaultDialer.Dial(url, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { c.Close() })
-	e := &echoer{c, make(chan []byte, 1)}
+	e := &echoer{c, make(chan []byte, 1), msg}
 	go func() {
 		defer close(e.in)
 		for {
@@ -55,8 +71,8 @@ func newEchoer(b *testing.B, url string) *echoer {
 	return e
 }
 
-func (e *echoer) roundTrip(msg []byte) bool {
-	return e.conn.WriteMessage(websocket.TextMessage, msg) == nil && len(<-e.in) > 0
+func (e *echoer) roundTrip() bool {
+	return e.conn.WriteMessage(websocket.TextMessage, e.msg) == nil && len(<-e.in) > 0
 }
 
 func newUA(b *testing.B, url string, change func(*sipua.Config)) *sipua.UA {
@@ -77,7 +93,11 @@ func newUA(b *testing.B, url string, change func(*sipua.Config)) *sipua.UA {
 }
 
 func registerOnce(ua *sipua.UA) error {
-	_, err := ua.Do(context.Background(), sip.NewRequest(sip.REGISTER, sip.URI{Scheme: "sip", Host: "example.com"}))
+	req := sip.NewRequest(sip.REGISTER, sip.URI{Scheme: "sip", Host: "example.com"})
+	if err := req.AddHeader("Contact", binding); err != nil {
+		return err
+	}
+	_, err := ua.Do(context.Background(), req)
 	return err
 }
 
@@ -101,92 +121,51 @@ func sipgoClient(b *testing.B, url string) (*sipgo.Client, gosip.Uri) {
 	return c, gosip.Uri{Scheme: "sip", User: "alice", Host: host, Port: n}
 }
 
-func sipgoDo(b *testing.B, c *sipgo.Client, req *gosip.Request) {
+func sipgoRegister(c *sipgo.Client, uri gosip.Uri) bool {
+	req := gosip.NewRequest(gosip.REGISTER, uri)
 	req.SetTransport("WS")
+	req.AppendHeader(gosip.NewHeader("Contact", binding))
 	res, err := c.Do(context.Background(), req)
-	if err != nil {
-		b.Fatal(err)
-	}
-	if res.StatusCode != 200 {
-		b.Fatal(res.StatusCode)
-	}
+	return err == nil && res.StatusCode == 200
 }
 
 // BenchmarkRegister is one REGISTER and its answer at a time over loopback.
-func BenchmarkRegister(b *testing.B) {
-	url := local(b)
-	b.Run("echo", func(b *testing.B) {
-		e := newEchoer(b, url+"/echo")
-		for b.Loop() {
-			if !e.roundTrip([]byte(register)) {
-				b.Fatal("lost")
-			}
-		}
-	})
-	b.Run("sipua", func(b *testing.B) {
-		ua := newUA(b, url+"/sip", nil)
-		b.ReportAllocs()
-		for b.Loop() {
-			if err := registerOnce(ua); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("sipgo", func(b *testing.B) {
-		c, uri := sipgoClient(b, rootServer(b))
-		b.ReportAllocs()
-		for b.Loop() {
-			sipgoDo(b, c, gosip.NewRequest(gosip.REGISTER, uri))
-		}
-	})
-}
+func BenchmarkRegister(b *testing.B) { register(b, 1, 100) }
 
 // BenchmarkRegister32 is the same on 32 connections at once.
-func BenchmarkRegister32(b *testing.B) {
-	const conns = 32
-	url := local(b)
-	b.Run("echo", func(b *testing.B) {
-		var all []*echoer
-		for range conns {
-			all = append(all, newEchoer(b, url+"/echo"))
-		}
-		spread(b, conns, func(i int) bool { return all[i].roundTrip([]byte(register)) })
-	})
-	b.Run("sipua", func(b *testing.B) {
-		var all []*sipua.UA
-		for range conns {
-			all = append(all, newUA(b, url+"/sip", nil))
-		}
-		spread(b, conns, func(i int) bool { return registerOnce(all[i]) == nil })
-	})
-	b.Run("sipgo", func(b *testing.B) {
-		var clients []*sipgo.Client
-		var uri gosip.Uri
-		server := rootServer(b)
-		for range conns {
-			var c *sipgo.Client
-			c, uri = sipgoClient(b, server)
-			clients = append(clients, c)
-		}
-		spread(b, conns, func(i int) bool {
-			req := gosip.NewRequest(gosip.REGISTER, uri)
-			req.SetTransport("WS")
-			res, err := clients[i].Do(context.Background(), req)
-			return err == nil && res.StatusCode == 200
-		})
-	})
+func BenchmarkRegister32(b *testing.B) { register(b, 32, 640) }
+
+func register(b *testing.B, conns, batch int) {
+	url, forSipgo := local(b), rootServer(b)
+	msg := sample(b, url)
+	var bare []*echoer
+	var ours []*sipua.UA
+	var theirs []*sipgo.Client
+	var uri gosip.Uri
+	for range conns {
+		bare = append(bare, newEchoer(b, url+"/sip", msg))
+		ours = append(ours, newUA(b, url+"/sip", nil))
+		var c *sipgo.Client
+		c, uri = sipgoClient(b, forSipgo)
+		theirs = append(theirs, c)
+	}
+	over := func(roundTrip func(i int) bool) func(n int) {
+		return func(n int) { spread(b, conns, n, roundTrip) }
+	}
+	contest(b, batch,
+		contestant{"echo", over(func(i int) bool { return bare[i].roundTrip() })},
+		contestant{"sipua", over(func(i int) bool { return registerOnce(ours[i]) == nil })},
+		contestant{"sipgo", over(func(i int) bool { return sipgoRegister(theirs[i], uri) })},
+	)
 }
 
-// spread divides b.N round trips over n goroutines, one per connection.
-func spread(b *testing.B, n int, roundTrip func(i int) bool) {
-	b.ResetTimer()
-	var left atomic.Int64
-	left.Store(int64(b.N))
+// spread divides n round trips over the connections, a goroutine each.
+func spread(b *testing.B, conns, n int, roundTrip func(i int) bool) {
 	var wg sync.WaitGroup
 	var failed atomic.Bool
-	for i := range n {
+	for i := range conns {
 		wg.Go(func() {
-			for left.Add(-1) >= 0 && !failed.Load() {
+			for range n / conns {
 				if !roundTrip(i) {
 					failed.Store(true)
 				}
@@ -195,7 +174,7 @@ func spread(b *testing.B, n int, roundTrip func(i int) bool) {
 	}
 	wg.Wait()
 	if failed.Load() {
-		b.Fatal("lost")
+		b.Fatal("a round trip failed")
 	}
 }
 
@@ -213,43 +192,42 @@ func (mute) Close() error { return nil }
 
 // BenchmarkCall is INVITE, 180, 200, ACK, BYE, 200 without media.
 func BenchmarkCall(b *testing.B) {
-	b.Run("sipua", func(b *testing.B) {
-		ua := newUA(b, local(b)+"/sip", nil)
-		ctx := context.Background()
-		b.ReportAllocs()
-		for b.Loop() {
-			s, err := ua.Call(ctx, "bob", &session.CallOptions{Media: mute{}})
-			if err != nil {
-				b.Fatal(err)
-			}
-			if err := s.Hangup(ctx); err != nil {
-				b.Fatal(err)
+	ctx := context.Background()
+	ua := newUA(b, local(b)+"/sip", nil)
+	c, uri := sipgoClient(b, rootServer(b))
+	dialogs := sipgo.NewDialogClientCache(c, gosip.ContactHeader{Address: gosip.Uri{Scheme: "sip", User: "alice", Host: "127.0.0.1"}})
+	calls := func(call func() error) func(n int) {
+		return func(n int) {
+			for range n {
+				if err := call(); err != nil {
+					b.Fatal(err)
+				}
 			}
 		}
-	})
-	b.Run("sipgo", func(b *testing.B) {
-		c, uri := sipgoClient(b, rootServer(b))
-		contact := gosip.ContactHeader{Address: gosip.Uri{Scheme: "sip", User: "alice", Host: "127.0.0.1"}}
-		dialogs := sipgo.NewDialogClientCache(c, contact)
-		ctx := context.Background()
-		b.ReportAllocs()
-		for b.Loop() {
+	}
+	contest(b, 50,
+		contestant{"sipua", calls(func() error {
+			s, err := ua.Call(ctx, "bob", &session.CallOptions{Media: mute{}})
+			if err != nil {
+				return err
+			}
+			return s.Hangup(ctx)
+		})},
+		contestant{"sipgo", calls(func() error {
 			req := gosip.NewRequest(gosip.INVITE, uri)
 			req.SetTransport("WS")
 			req.SetBody([]byte("v=0\r\n"))
 			d, err := dialogs.WriteInvite(ctx, req)
 			if err != nil {
-				b.Fatal(err)
+				return err
 			}
 			if err := d.WaitAnswer(ctx, sipgo.AnswerOptions{}); err != nil {
-				b.Fatal(err)
+				return err
 			}
 			if err := d.Ack(ctx); err != nil {
-				b.Fatal(err)
+				return err
 			}
-			if err := d.Bye(ctx); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
+			return d.Bye(ctx)
+		})},
+	)
 }

@@ -18,7 +18,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"strings"
+	"strconv"
 	"testing"
 	"time"
 
@@ -45,75 +45,108 @@ var upgrader = websocket.Upgrader{
 	CheckOrigin: func(*http.Request) bool { return true },
 }
 
-// serve answers each message on /echo with itself and on /sip with what
-// a registrar and a callee would say.
+// serve answers each message on /echo with itself and on /sip with what a registrar
+// and a callee would say.
 func serve(l net.Listener) {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/echo", handler(func(_ string, msg []byte, write func([]byte)) { write(msg) }))
+	mux.HandleFunc("/echo", handler(echo))
 	mux.HandleFunc("/sip", handler(answer))
 	srv := &http.Server{Handler: mux, ErrorLog: log.New(io.Discard, "", 0)}
 	go srv.Serve(l)
 }
 
-func handler(reply func(host string, msg []byte, write func([]byte))) http.HandlerFunc {
+// peer is the far side of one connection. Its buffers are used again for each
+// message.
+type peer struct {
+	conn    *websocket.Conn
+	host    string
+	in, out []byte
+}
+
+func handler(reply func(p *peer, msg []byte)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c, err := upgrader.Upgrade(w, r, nil)
 		if err != nil {
 			return
 		}
 		defer c.Close()
-		for {
-			_, msg, err := c.ReadMessage()
-			if err != nil {
-				return
-			}
-			reply(r.Host, msg, func(b []byte) {
-				if err := c.WriteMessage(websocket.TextMessage, b); err != nil {
-					c.Close()
-				}
-			})
+		p := &peer{conn: c, host: r.Host, in: make([]byte, 0, 4096), out: make([]byte, 0, 4096)}
+		for p.read() {
+			reply(p, p.in)
 		}
 	}
 }
 
+func (p *peer) read() bool {
+	_, r, err := p.conn.NextReader()
+	p.in = p.in[:0]
+	for err == nil {
+		if len(p.in) == cap(p.in) {
+			p.in = append(p.in, 0)[:len(p.in)]
+		}
+		var n int
+		n, err = r.Read(p.in[len(p.in):cap(p.in)])
+		p.in = p.in[:len(p.in)+n]
+	}
+	return err == io.EOF
+}
+
+func (p *peer) write(msg []byte) {
+	if p.conn.WriteMessage(websocket.TextMessage, msg) != nil {
+		p.conn.Close()
+	}
+}
+
+func echo(p *peer, msg []byte) { p.write(msg) }
+
 // answer says 200 to everything but ACK, after 180 for an INVITE.
-func answer(host string, msg []byte, write func([]byte)) {
+func answer(p *peer, msg []byte) {
 	switch {
 	case bytes.HasPrefix(msg, []byte("ACK ")), bytes.HasPrefix(msg, []byte("SIP/2.0 ")):
 	case bytes.HasPrefix(msg, []byte("INVITE ")):
-		contact := "Contact: <sip:bob@" + host + ";transport=ws>\r\n" // sipgo dials it
-		write(respond(msg, "180 Ringing", contact, ""))
-		write(respond(msg, "200 OK", contact+"Content-Type: application/sdp\r\n", "v=0\r\n"))
-	case bytes.HasPrefix(msg, []byte("REGISTER ")):
-		contact := line(msg, "\r\nContact: ")
-		write(respond(msg, "200 OK", contact+"\r\n", ""))
+		p.respond(msg, "180 Ringing", true, "")
+		p.respond(msg, "200 OK", true, "v=0\r\n")
 	default:
-		write(respond(msg, "200 OK", "", ""))
+		p.respond(msg, "200 OK", false, "")
 	}
 }
 
-// line is the header field that begins so, name and all.
-func line(msg []byte, name string) string {
-	i := bytes.Index(msg, []byte(name))
-	if i < 0 {
-		return ""
-	}
-	rest := msg[i+2:]
-	return string(rest[:bytes.Index(rest, []byte("\r\n"))])
-}
-
-func respond(req []byte, status, more, body string) []byte {
-	var b bytes.Buffer
-	b.WriteString("SIP/2.0 " + status + "\r\n")
-	for _, name := range []string{"Via", "From", "To", "Call-ID", "CSeq"} {
-		b.WriteString(line(req, "\r\n"+name+": "))
-		if name == "To" && !strings.Contains(line(req, "\r\nTo: "), ";tag=") {
-			b.WriteString(";tag=peer")
+// respond writes a response to req in one pass over its lines: the fields that each
+// response repeats, and the Contact of a REGISTER.
+func (p *peer) respond(req []byte, status string, contact bool, body string) {
+	b := append(append(append(p.out[:0], "SIP/2.0 "...), status...), "\r\n"...)
+	bindings := bytes.HasPrefix(req, []byte("REGISTER "))
+	for rest := req; len(rest) > 2; {
+		end := bytes.IndexByte(rest, '\n')
+		line := rest[:end-1]
+		rest = rest[end+1:]
+		if len(line) == 0 {
+			break
 		}
-		b.WriteString("\r\n")
+		switch name, value, _ := bytes.Cut(line, []byte(":")); string(name) {
+		case "Via", "From", "Call-ID", "CSeq":
+			b = append(append(b, line...), "\r\n"...)
+		case "To":
+			b = append(b, line...)
+			if !bytes.Contains(value, []byte(";tag=")) {
+				b = append(b, ";tag=peer"...)
+			}
+			b = append(b, "\r\n"...)
+		case "Contact":
+			if bindings {
+				b = append(append(b, line...), "\r\n"...)
+			}
+		}
 	}
-	fmt.Fprintf(&b, "%sContent-Length: %d\r\n\r\n%s", more, len(body), body)
-	return b.Bytes()
+	if contact { // sipgo dials it
+		b = append(append(append(b, "Contact: <sip:bob@"...), p.host...), ";transport=ws>\r\n"...)
+	}
+	if body != "" {
+		b = append(b, "Content-Type: application/sdp\r\n"...)
+	}
+	b = strconv.AppendInt(append(b, "Content-Length: "...), int64(len(body)), 10)
+	p.out = append(append(b, "\r\n\r\n"...), body...)
+	p.write(p.out)
 }
 
 // local serves inside the process and returns its ws URL without a path.

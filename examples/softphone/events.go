@@ -7,13 +7,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 
 	"github.com/gosipua/sipua/session"
 	"github.com/gosipua/sipua/sip"
 )
 
-// newEvents returns where events go: package slog with its message as the name
-// of the event writes exactly one line each, in JSON or as text.
+// newEvents returns what writes events: package slog, with its message as the
+// name of the event, writes exactly one line each, in JSON or as text.
 func newEvents(w io.Writer, asJSON bool) *slog.Logger {
 	o := &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 		switch {
@@ -28,17 +29,31 @@ func newEvents(w io.Writer, asJSON bool) *slog.Logger {
 	if asJSON {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
-	return slog.New(slog.NewTextHandler(plain{w}, o))
+	return slog.New(slog.NewTextHandler(w, o))
 }
 
-// plain writes lines for people, who need not be told that an event is one.
-type plain struct{ io.Writer }
+// output is where events go until the phone is at its end.
+type output struct {
+	mu sync.Mutex
+	w  io.Writer // guarded by mu; nil at the end
+}
 
-func (p plain) Write(line []byte) (int, error) {
-	if _, err := p.Writer.Write(bytes.TrimPrefix(line, []byte("event="))); err != nil {
-		return 0, err
+// Write takes a line. People need not be told that an event is one.
+func (o *output) Write(line []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.w != nil {
+		if _, err := o.w.Write(bytes.TrimPrefix(line, []byte("event="))); err != nil {
+			return 0, err
+		}
 	}
 	return len(line), nil
+}
+
+func (o *output) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.w = nil
 }
 
 // emit writes an event, with its fields as package slog takes them. One with an

@@ -60,6 +60,7 @@ func TestOwnServer(t *testing.T) {
 	alice.run(func(stdin io.Reader) int {
 		return run(context.Background(), []string{"-json", "-play", "tone"}, stdin, out, t.Output())
 	})
+	defer alice.close()
 	alice.want("registered")
 	alice.say("call bob")
 	alice.want("answered", "id", 1)
@@ -97,6 +98,7 @@ func TestConfigFile(t *testing.T) {
 	alice.run(func(stdin io.Reader) int {
 		return run(ctx, []string{"-json", "-config", file, "-password", "wonderland"}, stdin, out, t.Output())
 	})
+	defer alice.close()
 	alice.want("registered", "expires", 120)
 	interrupt()
 	alice.end()
@@ -109,6 +111,7 @@ func TestConfigFile(t *testing.T) {
 func TestText(t *testing.T) {
 	var out bytes.Buffer
 	in, commands := io.Pipe()
+	defer in.Close()
 	go func() {
 		_, _ = io.WriteString(commands, "\nfrobnicate\nhold\nquit\n")
 	}()

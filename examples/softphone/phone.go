@@ -30,6 +30,7 @@ var errQuit = errors.New("the phone is quitting")
 type phone struct {
 	o      options
 	ua     *sipua.UA
+	out    *output
 	events *slog.Logger
 	ctx    context.Context // of every command
 	cancel context.CancelCauseFunc
@@ -46,7 +47,8 @@ type phone struct {
 // newPhone makes a phone whose events go to out. The error is one of the
 // configuration.
 func newPhone(o options, out io.Writer) (*phone, error) {
-	p := &phone{o: o, events: newEvents(out, o.json), lanes: map[string][]func(){}, changed: make(chan struct{})}
+	to := &output{w: out}
+	p := &phone{o: o, out: to, events: newEvents(to, o.json), lanes: map[string][]func(){}, changed: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancelCause(context.Background())
 	cfg := o.config
 	cfg.Handler = sipua.Handler{
@@ -105,6 +107,7 @@ func (p *phone) quit() {
 	p.cancel(errQuit)
 	// Shutdown does not wait for our own handlers, which are quick.
 	p.within(context.Background(), grace, func() bool { return len(p.calls) == 0 && len(p.lanes) == 0 && !p.connected })
+	p.out.close()
 }
 
 // within waits until something is so, for at most d. is is called with mu held.

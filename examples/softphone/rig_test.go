@@ -37,7 +37,7 @@ type world struct {
 	t      *testing.T
 	srv    *siptest.Server
 	router *vnet.Router
-	hosts  int
+	phones []*script
 }
 
 func inWorld(t *testing.T, f func(w *world)) {
@@ -56,7 +56,13 @@ func inWorld(t *testing.T, f func(w *world)) {
 			t.Fatal(err)
 		}
 		defer router.Stop()
-		f(&world{t: t, srv: srv, router: router})
+		w := &world{t: t, srv: srv, router: router}
+		defer func() {
+			for _, s := range w.phones {
+				s.close()
+			}
+		}()
+		f(w)
 	})
 }
 
@@ -85,8 +91,7 @@ func (w *world) phone(user string, change ...func(*options)) *script {
 // start starts a phone.
 func (w *world) start(user string, change ...func(*options)) *script {
 	w.t.Helper()
-	w.hosts++
-	host, err := vnet.NewNet(&vnet.NetConfig{StaticIPs: []string{fmt.Sprintf("10.0.0.%d", w.hosts)}})
+	host, err := vnet.NewNet(&vnet.NetConfig{StaticIPs: []string{fmt.Sprintf("10.0.0.%d", len(w.phones)+1)}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -115,6 +120,7 @@ func (w *world) start(user string, change ...func(*options)) *script {
 		w.t.Fatal(err)
 	}
 	s.run(func(stdin io.Reader) int { return p.run(context.Background(), stdin) })
+	w.phones = append(w.phones, s)
 	return s
 }
 
@@ -134,11 +140,13 @@ func (s *script) run(phone func(stdin io.Reader) int) {
 		close(s.events)
 		s.status <- status
 	}()
-	s.t.Cleanup(func() {
-		if !s.ended {
-			s.quit()
-		}
-	})
+}
+
+// close quits a phone that has not ended.
+func (s *script) close() {
+	if !s.ended {
+		s.quit()
+	}
 }
 
 type eventWriter struct{ s *script }

@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -463,6 +464,24 @@ func TestTrust(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A registrar that changes its realm each time is believed for the newest only.
+func TestRealmsAreForgotten(t *testing.T) {
+	run(t, withPassword(), func(r *rig) {
+		for i := range 17 {
+			r.send(sip.REGISTER, nil)
+			r.challenge(r.request(sip.REGISTER), challenge(fmt.Sprint("x", i), "r", false))
+			r.answer(r.request(sip.REGISTER), 200)
+		}
+		s := r.send(sip.MESSAGE, nil)
+		r.challenge(r.request(sip.MESSAGE), challenge("x0", "m", false))
+		s.got(401)
+		r.send(sip.MESSAGE, nil)
+		ch := challenge("x1", "m", false)
+		r.challenge(r.request(sip.MESSAGE), ch)
+		r.authorized(r.request(sip.MESSAGE), 1, ch)
+	})
 }
 
 // Unasked: REGISTER with rising nc, everything with what the proxy of this server

@@ -8,6 +8,8 @@ import (
 	"github.com/gosipua/sipua/sip/digest"
 )
 
+const maxRealms = 16
+
 // trust says which challengers get an answer. A realm is the challenger's own
 // claim: whoever a request reaches can ask for our digest by naming one. So:
 //
@@ -42,7 +44,7 @@ type protection struct {
 // learn keeps p, in place of what was known of its realm.
 func (t *trust) learn(p protection) {
 	t.forget(p.server, p.realm, p.proxy)
-	t.known = append(t.known, p)
+	t.known = append(newest(t.known), p)
 }
 
 func (t *trust) forget(server, realm string, proxy bool) {
@@ -56,8 +58,11 @@ func include(list []string, realm string) []string {
 	if slices.Contains(list, realm) {
 		return list
 	}
-	return append(list, strings.Clone(realm)) // not the message it came in
+	return append(newest(list), strings.Clone(realm)) // not the message it came in
 }
+
+// newest makes room in a list that a server with ever new realms would fill.
+func newest[T any](list []T) []T { return list[max(0, len(list)-maxRealms+1):] }
 
 // trusts reports whether a challenge to o may be answered.
 func (o *Outgoing) trusts(ch digest.Challenge) bool {

@@ -1,0 +1,122 @@
+// Command register stays registered with a SIP server and tells whatever
+// happens to the registration and to the connection, until it is interrupted.
+//
+//	go run ./examples/register -server wss://sip.example.com/ws -uri sip:alice@example.com -password secret
+//
+// Flags:
+//
+//	-server URL        WebSocket URL of the SIP server
+//	-uri URI           our address
+//	-password SECRET   our password
+//
+// Without -server it starts a server in the process, which crashes once and
+// forgets everybody. When we are registered again the program ends by itself.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/gosipua/sipua"
+	"github.com/gosipua/sipua/registrar"
+	"github.com/gosipua/sipua/sip/siptest"
+)
+
+func main() {
+	log.SetFlags(0)
+	var (
+		server   = flag.String("server", "", "WebSocket `URL` of the SIP server; empty: one in the process")
+		uri      = flag.String("uri", "sip:alice@example.com", "our address")
+		password = flag.String("password", "wonderland", "our password")
+	)
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+
+	cfg := sipua.Config{URI: *uri, Password: *password, WSServers: sipua.Servers(*server)}
+	cfg.Handler.Connection = tellConnection
+	cfg.Handler.Registration = tellRegistration
+	if *server == "" {
+		srv, err := demo(&cfg, stop)
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer srv.Close()
+	}
+	if err := stayRegistered(ctx, cfg); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// stayRegistered registers, and unregisters when ctx ends. Everything between
+// is the UA's own business: refreshes, lost connections, servers that restart.
+func stayRegistered(ctx context.Context, cfg sipua.Config) error {
+	ua, err := sipua.NewUA(cfg)
+	if err != nil {
+		return err
+	}
+	if err := ua.Start(ctx); err != nil && ctx.Err() == nil {
+		ua.Close()
+		return err
+	}
+	<-ctx.Done()
+	return ua.Shutdown(context.Background())
+}
+
+func tellConnection(e sipua.ConnectionEvent) {
+	switch e.State {
+	case sipua.ConnectFailed:
+		tell("%v to %v, next attempt in %v: %v", e.State, e.Server, e.RetryIn, e.Err)
+	case sipua.Disconnected:
+		tell("%v: %v", e.State, e.Err)
+	default:
+		tell("%v to %v", e.State, e.Server)
+	}
+}
+
+func tellRegistration(e registrar.Event) {
+	switch e.Kind {
+	case registrar.EventRegistered, registrar.EventRefreshed:
+		tell("%v for %v", e.Kind, time.Until(e.Registration.Expires).Round(time.Second))
+		for _, contact := range e.Registration.Contacts {
+			tell("  %v", contact)
+		}
+	default: // e.Err says why, unless we asked for it
+		tell("%v: %v", e.Kind, e.Err)
+	}
+}
+
+func tell(format string, args ...any) {
+	fmt.Println(time.Now().Format("15:04:05.000"), fmt.Sprintf(format, args...))
+}
+
+// demo starts a server, which restarts once cfg's user is registered. When the
+// user is registered again it calls stop.
+func demo(cfg *sipua.Config, stop func()) (*siptest.Server, error) {
+	srv, err := siptest.NewServer(siptest.Options{
+		Domain: "example.com",
+		Users:  map[string]string{"alice": "wonderland"},
+		Listen: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	cfg.WSServers = sipua.Servers(srv.URL())
+	times := 0
+	cfg.Handler.Registration = func(e registrar.Event) {
+		tellRegistration(e)
+		if e.Kind == registrar.EventRegistered {
+			if times++; times == 1 {
+				srv.Restart(false)
+			} else {
+				stop()
+			}
+		}
+	}
+	return srv, nil
+}
