@@ -1,10 +1,10 @@
 package benchmarks
 
 import (
-	"cmp"
 	"flag"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -16,18 +16,18 @@ type contestant struct {
 	do   func(n int) // n times; panics or fails the benchmark when it cannot
 }
 
-var only = flag.String("only", "", "run the contestants of this `name` alone, for a profile")
+var only = flag.String("only", "", "run the contestants of these `names` (a,b) alone, for a profile")
 
 // contest has its contestants do b.N of the thing each, taking turns of batch at a
-// time, and reports for each the median turn, divided by batch: ns of time, ns of
-// processor time, allocations. Then, for each after the first, how many times the
-// first one's time it takes, again the median over the turns. Turns are what makes
-// ratios mean something on a machine that others use: a slow moment hits neighbors
-// alike, and what a median leaves out hit one of them alone.
+// time, and reports of each contestant's turns the lower quartile, divided by batch:
+// time, processor time, allocations; then how many times the first one's time each
+// other takes. Turns and quartiles are what makes ratios mean something on a machine
+// that others use, too: whatever else runs only ever adds time, and it hits neighbors
+// alike.
 func contest(b *testing.B, batch int, all ...contestant) {
 	b.Helper()
 	if *only != "" {
-		all = slices.DeleteFunc(all, func(c contestant) bool { return c.name != *only })
+		all = slices.DeleteFunc(all, func(c contestant) bool { return !slices.Contains(strings.Split(*only, ","), c.name) })
 	}
 	turns := max(b.N/batch, 1)
 	laps := make([][]lap, len(all))
@@ -42,19 +42,18 @@ func contest(b *testing.B, batch int, all ...contestant) {
 	}
 	b.StopTimer()
 	b.ReportMetric(0, "ns/op")
+	var first float64
 	for i, c := range all {
-		per := func(f func(lap) float64) float64 { return medianOf(laps[i], f) / float64(batch) }
-		b.ReportMetric(per(func(l lap) float64 { return float64(l.time) }), c.name+"-ns")
+		per := func(f func(lap) float64) float64 { return lowerQuartile(laps[i], f) / float64(batch) }
+		took := per(func(l lap) float64 { return float64(l.time) })
+		b.ReportMetric(took, c.name+"-ns")
 		b.ReportMetric(per(func(l lap) float64 { return float64(l.cpu) }), c.name+"-cpu-ns")
 		b.ReportMetric(per(func(l lap) float64 { return float64(l.allocs) }), c.name+"-allocs")
 		if i == 0 {
-			continue
+			first = took
+		} else {
+			b.ReportMetric(took/first, c.name+"/"+all[0].name)
 		}
-		ratios := make([]float64, turns)
-		for t := range ratios {
-			ratios[t] = float64(laps[i][t].time) / float64(laps[0][t].time)
-		}
-		b.ReportMetric(median(ratios), c.name+"/"+all[0].name)
 	}
 }
 
@@ -85,15 +84,11 @@ func processorTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-func medianOf(laps []lap, f func(lap) float64) float64 {
+func lowerQuartile(laps []lap, f func(lap) float64) float64 {
 	values := make([]float64, len(laps))
 	for i, l := range laps {
 		values[i] = f(l)
 	}
-	return median(values)
-}
-
-func median[T cmp.Ordered](values []T) T {
 	slices.Sort(values)
-	return values[len(values)/2]
+	return values[len(values)/4]
 }

@@ -130,10 +130,10 @@ func sipgoRegister(c *sipgo.Client, uri gosip.Uri) bool {
 }
 
 // BenchmarkRegister is one REGISTER and its answer at a time over loopback.
-func BenchmarkRegister(b *testing.B) { register(b, 1, 100) }
+func BenchmarkRegister(b *testing.B) { register(b, 1, 50) }
 
 // BenchmarkRegister32 is the same on 32 connections at once.
-func BenchmarkRegister32(b *testing.B) { register(b, 32, 640) }
+func BenchmarkRegister32(b *testing.B) { register(b, 32, 320) }
 
 func register(b *testing.B, conns, batch int) {
 	url, forSipgo := local(b), rootServer(b)
@@ -205,7 +205,7 @@ func BenchmarkCall(b *testing.B) {
 			}
 		}
 	}
-	contest(b, 50,
+	contest(b, 25,
 		contestant{"sipua", calls(func() error {
 			s, err := ua.Call(ctx, "bob", &session.CallOptions{Media: mute{}})
 			if err != nil {

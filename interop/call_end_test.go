@@ -258,3 +258,73 @@ func TestCallCanceled(t *testing.T) {
 		}
 	})
 }
+
+// TestCallRaces: one side answers as the other gives up. Whoever wins, both know that the call is over, and nothing is left.
+//
+// Only foreign peers and a proxy in between bring CANCEL, 200 and ACK in all the orders that they can have.
+func TestCallRaces(t *testing.T) {
+	t.Parallel()
+	k := startKamailio(t, kamailioOptions{})
+	alice, bob := newUA(t, k, "alice", sipua.Config{}), newPage(t, k, "bob")
+	for i := range 4 {
+		ours := alice.invite("bob", session.CallOptions{}, rtc.Options{})
+		theirs := bob.waitCall()
+		theirs.answer()
+		time.Sleep(time.Duration(i) * 50 * time.Millisecond) // JsSIP takes about 150 ms
+		ours.hangup()
+		e, end := theirs.waitOver(), ours.waitEnd()
+		t.Logf("we gave up %d ms after the answer: page: %s by %s, ours: %v", 50*i, e.Cause, e.Originator, end.Kind)
+		if e.Originator != "remote" || end.Remote {
+			t.Errorf("page: %s by %s, ours: %+v", e.Cause, e.Originator, end)
+		}
+	}
+	// JsSIP that has sent a CANCEL does not acknowledge a 200 any more, so here both ends are ours.
+	carol := newUA(t, k, "carol", sipua.Config{})
+	for i := range 6 {
+		ours := alice.invite("carol", session.CallOptions{}, rtc.Options{})
+		in := carol.waitCall()
+		next(t, "a provisional response", ours.rings)
+		answered := make(chan error, 1)
+		go func() {
+			_, err := in.Answer(t.Context(), nil)
+			answered <- err
+		}()
+		time.Sleep(time.Duration(i) * time.Millisecond) // it takes a few
+		ours.hangup()
+		err := next(t, "the return of Answer", answered)
+		caller, callee := ours.waitEnd(), waitEnd(t, in.Context())
+		t.Logf("given up %d ms after the answer: Answer: %v, caller: %v, callee: %v", i, err, caller.Kind, callee.Kind)
+		if caller.Remote || !callee.Remote {
+			t.Errorf("caller: %+v, callee: %+v", caller, callee)
+		}
+	}
+	eventually(t, "no call left at the callee", func() bool { return len(carol.Calls()) == 0 })
+	eventually(t, "no call left", func() bool { return len(alice.Calls()) == 0 })
+}
+
+// TestCallProgress: what we say before we answer reaches the caller.
+//
+// Only a foreign caller can judge provisional responses that went through a proxy.
+func TestCallProgress(t *testing.T) {
+	t.Parallel()
+	k := startKamailio(t, kamailioOptions{})
+	alice, bob := newUA(t, k, "alice", sipua.Config{}), newPage(t, k, "bob")
+	theirs := bob.call(aor("alice"), callOptions{Headers: []string{"X-Test: seen"}})
+	in := alice.waitCall()
+	if got := in.Request().Header("X-Test"); got != "seen" || in.From().URI.String() != aor("bob") {
+		t.Errorf("INVITE from %v with X-Test %q", in.From(), got)
+	}
+	if e := theirs.waitEvent("progress"); e.Status != 180 {
+		t.Errorf("progress with %d, want 180", e.Status)
+	}
+	if err := in.Progress(&session.ProgressOptions{Code: 182, Reason: "Two before you"}); err != nil {
+		t.Fatal(err)
+	}
+	if e := theirs.waitEvent("progress"); e.Status != 182 || e.Reason != "Two before you" {
+		t.Errorf("progress with %d %s", e.Status, e.Reason)
+	}
+	ours := alice.answer(in, rtc.Options{})
+	theirs.waitEvent("confirmed")
+	ours.hangup()
+	theirs.waitEvent("ended")
+}

@@ -136,6 +136,7 @@ func TestCallRenegotiate(t *testing.T) {
 		theirs.waitEvent("reinvite")
 		theirs.waitEvent("update")
 		theirs.waitEvent("reinvite")
+		theirs.refresh()
 		theirs.renegotiate() // on the new ICE session
 		ours.waitAudio(25)
 		theirs.waitAudio(25)

@@ -10,6 +10,7 @@ import (
 	"github.com/gosipua/sipua"
 	"github.com/gosipua/sipua/session"
 	"github.com/gosipua/sipua/session/rtc"
+	"github.com/gosipua/sipua/sip"
 )
 
 // TestCallRelay: a call that has no path but coturn's, for both sides and for ours alone.
@@ -83,7 +84,7 @@ func TestCallRelayUnreachable(t *testing.T) {
 // Only a foreign proxy can judge what one of ours sends and the other would take anyway.
 func TestCallBetweenUs(t *testing.T) {
 	t.Parallel()
-	k := startKamailio(t, kamailioOptions{})
+	k := startKamailio(t, kamailioOptions{Algorithm: "SHA-256"}) // which JsSIP does not know
 	alice, bob := newUA(t, k, "alice", sipua.Config{}), newUA(t, k, "bob", sipua.Config{WSServers: secure(t, k)})
 	for _, late := range []bool{false, true} {
 		out := alice.invite("bob", session.CallOptions{LateOffer: late}, rtc.Options{Codecs: []string{"PCMU"}})
@@ -113,6 +114,18 @@ func TestCallBetweenUs(t *testing.T) {
 		})
 		if d := next(t, "a digit", out.digits); d.Digit != '8' || !d.INFO {
 			t.Errorf("digit %+v, want 8 by INFO", d)
+		}
+		glare := make(chan error, 2) // JsSIP ends a call over it
+		for _, c := range []*uaCall{in, out} {
+			go func() { glare <- c.Hold(t.Context()) }()
+		}
+		for range 2 {
+			if err := next(t, "the end of a re-INVITE", glare); err != nil {
+				t.Errorf("Hold at both ends: %v", err)
+			}
+		}
+		if want := (session.HoldState{Local: true, Remote: true}); in.Held() != want || out.Held() != want {
+			t.Errorf("hold is %+v and %+v, want both", in.Held(), out.Held())
 		}
 		in.hangup()
 		if end := out.waitEnd(); end.Kind != session.EndBye || !end.Remote {
@@ -165,7 +178,6 @@ func TestCallServerGone(t *testing.T) {
 			c.back(t, k)
 			await(sipua.Connected)
 			bob.waitEvent("connected")
-			bob.register()
 			bob.waitEvent("registered")
 			k.waitBindings(t, "alice", 1)
 			k.waitBindings(t, "bob", 1)
@@ -181,5 +193,73 @@ func TestCallServerGone(t *testing.T) {
 				t.Errorf("ended with %+v", end)
 			}
 		})
+	}
+}
+
+// TestCallConfigured: calls of a UA whose configuration changes what it says of itself, hung up by the page so that the
+// way back is tried too.
+//
+// Only a foreign proxy can judge whether it finds the way back to such a Via, Contact and Route.
+func TestCallConfigured(t *testing.T) {
+	t.Parallel()
+	k := startKamailio(t, kamailioOptions{NoGRUU: true}) // with a GRUU nobody looks at our Contact
+	no := false
+	for _, c := range []struct {
+		name string
+		cfg  sipua.Config
+	}{
+		{"not registered", sipua.Config{Register: &no}},
+		{"preloaded route", sipua.Config{UsePreloadedRoute: true}},
+		{"TCP in Via", sipua.Config{HackViaTCP: true}},
+		{"address in Contact", sipua.Config{HackIPInContact: true}},
+		{"own Contact", sipua.Config{ContactURI: "sip:me@host.invalid;transport=ws"}},
+		{"names", sipua.Config{
+			DisplayName: "Zoë, \"Z\" 𝄞", UserAgent: "phone/1.0 (Zoë)",
+			ExtraHeaders: []sip.Field{{Name: "X-Test", Value: "ü"}},
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			alice, bob := newUA(t, k, "alice", c.cfg), newPage(t, k, "bob")
+			ours := alice.invite("bob", session.CallOptions{}, rtc.Options{})
+			theirs := bob.waitCall()
+			if theirs.From != aor("alice") || theirs.Name != c.cfg.DisplayName {
+				t.Errorf("page: call from %q %q, want %q", theirs.Name, theirs.From, c.cfg.DisplayName)
+			}
+			theirs.answer()
+			ours.waitAnswered()
+			theirs.waitEvent("confirmed")
+			theirs.hangup()
+			ours.waitEnd()
+			if c.cfg.Register != nil {
+				return
+			}
+			theirs = bob.call(aor("alice"), callOptions{})
+			ours = alice.answer(alice.waitCall(), rtc.Options{})
+			theirs.waitEvent("confirmed")
+			theirs.hangup()
+			ours.waitEnd()
+			alice.Close() // a call is for one device
+			k.waitBindings(t, "alice", 0)
+		})
+	}
+}
+
+// TestCallWrongPassword: a call with a wrong password is refused after the second challenge.
+//
+// Only a foreign server can judge that we did answer its challenge, and rightly but for the password.
+func TestCallWrongPassword(t *testing.T) {
+	t.Parallel()
+	k := startKamailio(t, kamailioOptions{})
+	no := false
+	alice := newUA(t, k, "alice", sipua.Config{Register: &no, Password: "wrong"})
+	_, err := alice.Call(step(t), "bob", nil)
+	if sip.StatusOf(err) != sip.StatusProxyAuthenticationRequired {
+		t.Errorf("Call: %v, want 407", err)
+	}
+	if n := len(alice.sent("INVITE")); n != 2 {
+		t.Errorf("%d INVITEs, want 2", n)
+	}
+	if n := k.logged(t, "CHALLENGE: INVITE user=alice reason=-2"); n != 1 {
+		t.Errorf("Kamailio found the password wrong %d times, want once", n)
 	}
 }

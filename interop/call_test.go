@@ -9,6 +9,7 @@ import (
 // pageCall is a call of a page. Its methods fail the test that the page was made for.
 type pageCall struct {
 	From string // address of the caller, of an incoming call
+	Name string // display name of the caller
 
 	p  *page
 	id int
@@ -53,7 +54,7 @@ func (p *page) takeCall() (*pageCall, <-chan struct{}) {
 	for i := range p.events {
 		if e := &p.events[i]; e.Name == "newRTCSession" && !e.taken {
 			e.taken = true
-			return &pageCall{From: e.From, p: p, id: e.Call}, nil
+			return &pageCall{From: e.From, Name: e.Body, p: p, id: e.Call}, nil
 		}
 	}
 	return nil, p.changed
@@ -63,6 +64,21 @@ func (p *page) takeCall() (*pageCall, <-chan struct{}) {
 func (c *pageCall) waitEvent(name string) event {
 	c.p.t.Helper()
 	return c.p.wait(c.id, name)
+}
+
+// waitOver waits until the call has ended or failed, and returns how.
+func (c *pageCall) waitOver() event {
+	c.p.t.Helper()
+	var over event
+	eventually(c.p.t, "the end of the call of "+c.p.User, func() bool {
+		e, ok, bad, _ := c.p.take(c.id, "ended", []string{"failed"})
+		if bad != nil {
+			e, ok = *bad, true
+		}
+		over = e
+		return ok
+	})
+	return over
 }
 
 func (c *pageCall) do(cmd string, more map[string]any) {
@@ -91,6 +107,9 @@ func (c *pageCall) unholdByUpdate() { c.p.t.Helper(); c.do("unhold", map[string]
 // renegotiate sends a re-INVITE that changes nothing.
 func (c *pageCall) renegotiate() { c.p.t.Helper(); c.do("renegotiate", nil) }
 
+// refresh sends the UPDATE without an offer by which JsSIP's session timer asks whether we are there (RFC 4028).
+func (c *pageCall) refresh() { c.p.t.Helper(); c.do("refresh", nil) }
+
 func (c *pageCall) mute()   { c.p.t.Helper(); c.do("mute", nil) }
 func (c *pageCall) unmute() { c.p.t.Helper(); c.do("unmute", nil) }
 
@@ -104,7 +123,8 @@ func (c *pageCall) dtmfRTP(digits string) {
 	c.do("dtmf", map[string]any{"tones": digits, "rtp": true})
 }
 
-// listen makes an event heard of each DTMF digit in the sound that comes in: of telephone-events (RFC 4733) too.
+// listen makes an event heard of each DTMF digit in the sound that comes in, of telephone-events (RFC 4733)
+// too. Of the same digit twice in a row only the first is told.
 func (c *pageCall) listen() { c.p.t.Helper(); c.do("listen", nil) }
 
 // refer asks the other side to call target instead; events refer:accepted and refer:failed tell what became of it.

@@ -11,6 +11,7 @@ import (
 
 // TestHarnessRegister: Kamailio takes JsSIP's REGISTER over either kind of socket, and forgets it again.
 func TestHarnessRegister(t *testing.T) {
+	t.Parallel()
 	k := startKamailio(t, kamailioOptions{})
 	for _, c := range []struct{ name, server string }{{"ws", k.WS}, {"wss", k.WSS}} {
 		t.Run(c.name, func(t *testing.T) {
@@ -35,6 +36,7 @@ func TestHarnessRegister(t *testing.T) {
 
 // TestHarnessUnregisterAll: Contact: * takes the bindings of another device too, and JsSIP un-registers when it stops.
 func TestHarnessUnregisterAll(t *testing.T) {
+	t.Parallel()
 	k := startKamailio(t, kamailioOptions{})
 	first, second := newPage(t, k, "alice"), newPage(t, k, "alice")
 	k.waitBindings(t, "alice", 2)
@@ -52,6 +54,7 @@ func TestHarnessUnregisterAll(t *testing.T) {
 
 // TestHarnessRegisterRefused: a wrong password meets a second challenge or a 403, as the server likes it.
 func TestHarnessRegisterRefused(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		opts kamailioOptions
@@ -76,6 +79,7 @@ func TestHarnessRegisterRefused(t *testing.T) {
 
 // TestHarnessIntervalTooBrief: Kamailio answers 423 and accepts what it has named in Min-Expires.
 func TestHarnessIntervalTooBrief(t *testing.T) {
+	t.Parallel()
 	k := startKamailio(t, kamailioOptions{MinExpires: 90})
 	p := openPage(t, k, "alice", pageOptions{Expires: 20})
 	p.register()
@@ -90,6 +94,7 @@ func TestHarnessIntervalTooBrief(t *testing.T) {
 
 // TestHarnessGranted: Kamailio grants less than was asked.
 func TestHarnessGranted(t *testing.T) {
+	t.Parallel()
 	k := startKamailio(t, kamailioOptions{MaxExpires: 60})
 	newPage(t, k, "alice")
 	if b := k.waitBindings(t, "alice", 1)[0]; b.Expires > 60 {
@@ -100,6 +105,7 @@ func TestHarnessGranted(t *testing.T) {
 // TestHarnessFlowTimer: Kamailio 5.6.3 ends a Flow-Timer of three digits with CR NUL instead of CR LF. A parser that
 // refuses that never registers with such a server; one that stops at it loses what follows.
 func TestHarnessFlowTimer(t *testing.T) {
+	t.Parallel()
 	for seconds, want := range map[int]string{
 		25:  "\r\nFlow-Timer: 25\r\nServer: ",
 		120: "\r\nFlow-Timer: 120\r\x00Server: ",
@@ -115,6 +121,7 @@ func TestHarnessFlowTimer(t *testing.T) {
 
 // TestHarnessDigest: Kamailio demands SHA-256, which JsSIP does not know, and tells a stale nonce from a wrong password.
 func TestHarnessDigest(t *testing.T) {
+	t.Parallel()
 	t.Run("SHA-256", func(t *testing.T) {
 		k := startKamailio(t, kamailioOptions{Algorithm: "SHA-256"})
 		p := openPage(t, k, "alice", pageOptions{})
@@ -139,6 +146,7 @@ func TestHarnessDigest(t *testing.T) {
 
 // TestHarnessMalformed: what a client sends wrongly does not escape a test, because Kamailio complains of it.
 func TestHarnessMalformed(t *testing.T) {
+	t.Parallel()
 	k := startKamailio(t, kamailioOptions{})
 	const head = "OPTIONS sip:sip.test SIP/2.0\r\nVia: SIP/2.0/WS x.invalid;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n"
 	for _, c := range []struct{ name, text string }{
@@ -156,6 +164,7 @@ func TestHarnessMalformed(t *testing.T) {
 
 // TestHarnessCertificate: Kamailio and coturn show a certificate that a client with our authority accepts, and no other client.
 func TestHarnessCertificate(t *testing.T) {
+	t.Parallel()
 	k, turn := startKamailio(t, kamailioOptions{}), startCoturn(t)
 	for _, uri := range []string{k.WSS, turn.TLS} {
 		address := uri[strings.Index(uri, "127."):]

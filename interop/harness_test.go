@@ -13,6 +13,7 @@ import (
 
 // TestHarnessCall: one call from a page on ws to a page on wss, with everything that the commands of a page can do.
 func TestHarnessCall(t *testing.T) {
+	t.Parallel()
 	k := startKamailio(t, kamailioOptions{})
 	alice := newPage(t, k, "alice")
 	bob := openPage(t, k, "bob", pageOptions{Server: k.WSS})
@@ -98,6 +99,7 @@ func TestHarnessCall(t *testing.T) {
 
 // TestHarnessRefer: a REFER inside a call makes a second call, and its NOTIFYs come back.
 func TestHarnessRefer(t *testing.T) {
+	t.Parallel()
 	k := startKamailio(t, kamailioOptions{})
 	alice, bob, carol := newPage(t, k, "alice"), newPage(t, k, "bob"), newPage(t, k, "carol")
 	out := alice.call(aor("bob"), callOptions{})
@@ -118,6 +120,7 @@ func TestHarnessRefer(t *testing.T) {
 
 // TestHarnessCallNotAnswered: the ways in which a call does not come about.
 func TestHarnessCallNotAnswered(t *testing.T) {
+	t.Parallel()
 	k := startKamailio(t, kamailioOptions{})
 	alice, bob := newPage(t, k, "alice"), newPage(t, k, "bob")
 
@@ -159,6 +162,7 @@ func TestHarnessCallNotAnswered(t *testing.T) {
 
 // TestHarnessMessage: MESSAGE and OPTIONS go from page to page and are answered.
 func TestHarnessMessage(t *testing.T) {
+	t.Parallel()
 	k := startKamailio(t, kamailioOptions{})
 	alice, bob := newPage(t, k, "alice"), newPage(t, k, "bob")
 	const text = "Grüße, 你好 𝄞"
@@ -183,6 +187,7 @@ func TestHarnessMessage(t *testing.T) {
 
 // TestHarnessWayBack: the three ways in which a BYE finds the callee and the caller through Kamailio.
 func TestHarnessWayBack(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		opts kamailioOptions
@@ -218,6 +223,7 @@ func TestHarnessWayBack(t *testing.T) {
 
 // TestHarnessRelay: coturn carries a call that has no other path, over each kind of connection to it.
 func TestHarnessRelay(t *testing.T) {
+	t.Parallel()
 	k, turn := startKamailio(t, kamailioOptions{}), startCoturn(t)
 	for _, c := range []struct{ name, uri string }{{"udp", turn.UDP}, {"tcp", turn.TCP}, {"tls", turn.TLS}} {
 		t.Run(c.name, func(t *testing.T) {
@@ -247,6 +253,7 @@ func TestHarnessRelay(t *testing.T) {
 // TestHarnessServerGone: a Kamailio that was stopped, killed or has cut its sockets is there again on the same ports,
 // and JsSIP comes back to it by itself.
 func TestHarnessServerGone(t *testing.T) {
+	t.Parallel()
 	k := startKamailio(t, kamailioOptions{})
 	p := newPage(t, k, "alice")
 	for _, c := range []struct {
@@ -265,7 +272,7 @@ func TestHarnessServerGone(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			c.gone()
 			p.waitEvent("connected")
-			p.register() // the page does not register by itself
+			// and registers by itself, as it did once before
 			p.waitEvent("registered")
 			k.waitBindings(t, "alice", 1)
 		})

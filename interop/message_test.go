@@ -83,8 +83,7 @@ func TestMessage(t *testing.T) {
 		}
 	})
 	t.Run("refused by us", func(t *testing.T) {
-		dumb := newUA(t, k, "carol", sipua.Config{})
-		_ = dumb
+		newUA(t, k, "carol", sipua.Config{})
 		if e := bob.message(aor("carol"), "text/plain", "hello"); e.Status != 405 {
 			t.Errorf("our answer without a handler: %d %s, want 405", e.Status, e.Reason)
 		}

@@ -101,7 +101,7 @@ func (p *process) waitReady(probe func() error) error {
 	}
 }
 
-// freePort returns a loopback port that is free for TCP and UDP. It lies below the range from which the kernel takes
+// freePort returns a loopback port that is free for TCP and UDP, no port twice. It lies below the range from which the kernel takes
 // the ports of outgoing connections, so that it is still free when a server is started on it again.
 func freePort(t testing.TB) int {
 	t.Helper()
@@ -118,7 +118,9 @@ func freePort(t testing.TB) int {
 			continue
 		}
 		udp.Close()
-		return port
+		if _, given := shared.ports.LoadOrStore(port, true); !given {
+			return port
+		}
 	}
 	t.Fatal("no free loopback port found")
 	return 0

@@ -9,7 +9,8 @@ import (
 
 // shared is what all tests of a run have in common, made when the first of them asks.
 var shared struct {
-	dir string // removed at the end
+	dir   string   // removed at the end
+	ports sync.Map // given out by freePort
 
 	certificateOnce sync.Once
 	certificate     *certificate

@@ -158,9 +158,10 @@ func (m *machine) sending(in input) action {
 }
 
 // sendingInVain is the row of a REGISTER that is out but not wanted any more.
+// Whatever its answer is, it comes as inFailed.
 func (m *machine) sendingInVain(in input) action {
 	switch in {
-	case inAccepted, inFailed, inRefused, inFlowUp, inHurry:
+	case inFailed, inFlowUp, inHurry:
 		return m.end()
 	case inFlowDown:
 		return m.to(Unregistered, doNothing)

@@ -56,9 +56,7 @@ Registering f:     FlowUp:   Registering f:    Register
 Registering f:     FlowDown: Waiting:          Nothing
 Registering f:     Unwant:   Registering f t:  Nothing
 
-Registering f t:   Accepted: Removing f:       Remove
 Registering f t:   Failed:   Removing f:       Remove
-Registering f t:   Refused:  Removing f:       Remove
 Registering f t:   Hurry:    Removing f:       Remove
 Registering f t:   FlowUp:   Removing f:       Remove
 Registering f t:   FlowDown: Unregistered:     Nothing
@@ -73,9 +71,7 @@ Refreshing f b:    FlowUp:   Refreshing f b:   Register
 Refreshing f b:    FlowDown: Waiting:          Nothing
 Refreshing f b:    Unwant:   Refreshing f b t: Nothing
 
-Refreshing f b t:  Accepted: Removing f b:     Remove
 Refreshing f b t:  Failed:   Removing f b:     Remove
-Refreshing f b t:  Refused:  Removing f b:     Remove
 Refreshing f b t:  Hurry:    Removing f b:     Remove
 Refreshing f b t:  Lapsed:   Registering f t:  Nothing
 Refreshing f b t:  FlowUp:   Removing f b:     Remove
@@ -201,9 +197,9 @@ func TestMachineReaches(t *testing.T) {
 
 func possible(m machine, in input) bool {
 	switch in {
-	case inAccepted, inFailed, inRefused:
+	case inFailed:
 		return m.state == Registering || m.state == Refreshing
-	case inHeld:
+	case inAccepted, inRefused, inHeld:
 		return (m.state == Registering || m.state == Refreshing) && !m.turn
 	case inHurry:
 		return m.turn

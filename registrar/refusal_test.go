@@ -123,6 +123,12 @@ func TestNoCredentials(t *testing.T) {
 		r.due()
 		r.unauthorized(r.register(), "n2")
 		r.happened("failed", "failed")
+		r.CredentialsChanged() // not to what would help
+		r.unauthorized(r.register(), "n2")
+		if wait := time.Until(r.Registration().RetryAt); wait < 30*time.Second || wait >= time.Minute {
+			t.Errorf("with others: waits for %v", wait)
+		}
+		r.happened("failed")
 		ready = true
 		r.CredentialsChanged()
 		r.grant(r.challenge(r.register(), "n3"), 600)
@@ -205,6 +211,54 @@ func TestTwoTrialsOverFlows(t *testing.T) {
 		}
 		r.grant(r.challenge(r.register(), "n"), 600)
 		c.returns(nil)
+	})
+}
+
+// Nor does leaving a server for another free credentials whose fate is unknown.
+func TestTwoTrialsOverServers(t *testing.T) {
+	run(t, defaults(), func(r *rig) {
+		for _, server := range []string{serverA, serverB} {
+			r.up(server)
+			r.challenge(r.register(), "n")
+		}
+		r.up(serverA)
+		r.silent()
+		if got := r.due(); got != time.Minute {
+			t.Errorf("held for %v", got)
+		}
+		r.register()
+	})
+}
+
+// Each attempt counts, also the one with a nonce that has served its time, and
+// credentials for a proxy.
+func TestTrialsCounted(t *testing.T) {
+	t.Run("old nonce, new nonce", func(t *testing.T) {
+		run(t, defaults(), func(r *rig) {
+			r.up(serverA)
+			r.grant(r.challenge(r.register(), "n1"), 600)
+			r.due()
+			r.answer(r.challenge(r.register(), "n2"), "503 Service Unavailable", "Retry-After: 1")
+			if got := r.due(); got != time.Minute {
+				t.Errorf("held for %v", got)
+			}
+		})
+	})
+	t.Run("proxy", func(t *testing.T) {
+		run(t, defaults(), func(r *rig) {
+			r.up(serverA)
+			r.answer(r.register(), "407 Proxy Authentication Required", `Proxy-Authenticate: Digest realm="p", nonce="n", qop="auth"`)
+			for _, want := range []time.Duration{time.Second, 59 * time.Second} {
+				req := r.register()
+				if !req.HasHeader("Proxy-Authorization") {
+					t.Errorf("no credentials in\n%v", req)
+				}
+				r.answer(req, "503 Service Unavailable", "Retry-After: 1")
+				if got := r.due(); got != want {
+					t.Errorf("held for %v, want %v", got, want)
+				}
+			}
+		})
 	})
 }
 

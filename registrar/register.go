@@ -52,6 +52,7 @@ func (r *Registrar) disarm() { // [locked]
 // register sends a REGISTER for our binding, or puts it off where it must not
 // leave yet.
 func (r *Registrar) register(newFlow bool) { // [locked]
+	r.abandon()
 	r.disarm()
 	now := time.Now()
 	hold := r.back.hold(now)
@@ -72,6 +73,7 @@ func (r *Registrar) register(newFlow bool) { // [locked]
 
 // remove sends the REGISTER that removes our binding, or all.
 func (r *Registrar) remove() { // [locked]
+	r.abandon()
 	r.disarm()
 	value := "*"
 	if !r.all {
@@ -94,7 +96,6 @@ func (r *Registrar) removed(err error) { // [locked]
 	next := r.m.step(inRemoved)
 	r.unbind(err)
 	r.leaving.settle(err)
-	r.all = false
 	r.do(next, false)
 }
 
@@ -115,7 +116,6 @@ func (r *Registrar) contact() sip.NameAddr {
 // fail the reason why there is none; for the loss of the flow neither is called,
 // since flowChanged follows.
 func (r *Registrar) send(contact, expires string, final func(*sip.Response), fail func(error)) { // [locked]
-	r.abandon()
 	req := sip.NewRequest(sip.REGISTER, r.o.Registrar)
 	aor := sip.NameAddr{URI: r.o.AOR}
 	if err := errors.Join(
@@ -131,22 +131,17 @@ func (r *Registrar) send(contact, expires string, final func(*sip.Response), fai
 	}
 	out := &core.Outgoing{Request: req, Flow: r.flow, Wait: -1, Preemptive: true}
 	out.NextSeq = func() uint32 {
-		r.count(out)
+		r.count()
 		return r.next()
 	}
 	out.OnResponse = func(res *sip.Response) {
-		if res.StatusCode().IsFinal() && r.out == out {
-			r.count(out)
-			r.out = nil
+		if res.StatusCode().IsFinal() {
+			r.over()
 			final(res)
 		}
 	}
 	out.OnFail = func(err error) {
-		if r.out != out {
-			return
-		}
-		r.count(out)
-		r.out = nil
+		r.over()
 		if now, _, _ := r.core.Flow(); out.Flow != r.flow || now == r.flow {
 			fail(err)
 		}
@@ -160,10 +155,10 @@ func (r *Registrar) next() uint32 { // [locked]
 	return r.seq
 }
 
-// count notes the newest attempt of out, if it had credentials. It is called when
-// something came of it, or will not.
-func (r *Registrar) count(out *core.Outgoing) { // [locked]
-	sent := out.Sent()
+// count notes the newest attempt of the REGISTER under way, if it had
+// credentials. It is called when something came of it, or will not.
+func (r *Registrar) count() { // [locked]
+	sent := r.out.Sent()
 	if sent == nil || sent == r.counted {
 		return
 	}
@@ -173,12 +168,17 @@ func (r *Registrar) count(out *core.Outgoing) { // [locked]
 	}
 }
 
+// over notes that no REGISTER is under way any more.
+func (r *Registrar) over() { // [locked]
+	r.count()
+	r.out, r.counted = nil, nil
+}
+
 // abandon forgets the REGISTER under way.
 func (r *Registrar) abandon() { // [locked]
 	if r.out != nil {
-		r.count(r.out)
 		r.out.Abandon()
-		r.out = nil
+		r.over()
 	}
 }
 
@@ -186,9 +186,7 @@ func (r *Registrar) abandon() { // [locked]
 func (r *Registrar) answered(res *sip.Response) { // [locked]
 	err := error(&sip.ResponseError{Method: sip.REGISTER, Response: res})
 	switch code := res.StatusCode(); {
-	case r.m.turn && code.IsSuccess(): // not wanted any more
-		r.step(inAccepted)
-	case r.m.turn:
+	case r.m.turn: // not wanted any more, whatever it is
 		r.step(inFailed)
 	case code.IsSuccess():
 		r.accepted(res)
@@ -351,5 +349,4 @@ func (r *Registrar) flowLost(err error) { // [locked]
 	r.step(inFlowDown)
 	r.unbind(err)
 	r.leaving.settle(err)
-	r.all = false
 }

@@ -352,22 +352,29 @@ func TestHandedOn(t *testing.T) {
 		r.due()
 		r.grant(r.register(), 600, "Flow-Timer: 120")
 		check("refreshed without", plain, "")
+		r.due()
+		r.grant(r.register(), 600, "Service-Route: <sip:p2.example.com;lr>")
+		check("refreshed with a route", plain, route)
 
 		c := r.startUnregister(false)
 		req = r.removal(ours)
-		r.answer(req, "200 OK", `Service-Route: <sip:p2.example.com;lr>`)
+		r.answer(req, "200 OK", "Service-Route: <sip:p2.example.com;lr>")
 		c.returns(nil)
 		check("removed", plain, "")
 
 		r.startRegister()
-		r.answer(r.register(), "200 OK", "Contact: <"+contact+`>;expires=600;pub-gruu="`+pub+`"`)
+		r.answer(r.register(), "200 OK", "Contact: <"+contact+`>;expires=600;pub-gruu="`+pub+`"`, "Flow-Timer: 60")
 		check("registered again", pub, "")
 		r.down()
 		r.core.Lock()
 		if got := r.core.ContactFor(false).URI.String(); got != plain {
 			t.Errorf("flow lost: Contact %s", got)
 		}
-		want := []time.Duration{120 * time.Second, 0}
+		r.core.Unlock()
+		r.up(serverA)
+		r.grant(r.register(), 600, "Flow-Timer: 60")
+		r.core.Lock()
+		want := []time.Duration{120 * time.Second, 0, 60 * time.Second, 60 * time.Second}
 		if d := cmp.Diff(want, r.keep); d != "" {
 			t.Errorf("keep-alive (-want +got): %s", d)
 		}

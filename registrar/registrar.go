@@ -68,7 +68,7 @@ type Registrar struct {
 	flow     core.Flow
 	server   string         // of flow
 	out      *core.Outgoing // the REGISTER under way
-	counted  *sip.Request   // the newest attempt that back knows of
+	counted  *sip.Request   // the newest attempt of out that back knows of
 	seq      uint32
 	asked    time.Duration // lifetime: Options.Expires, or what a 423 made of it
 	briefs   int           // 423s in a row

@@ -28,6 +28,9 @@ func TestUnregister(t *testing.T) {
 					t.Errorf("event %+v", e)
 				}
 				r.sleep(time.Hour)
+				if reg := r.Registration(); reg.Err != nil || !reg.RetryAt.IsZero() {
+					t.Errorf("later: %+v", reg)
+				}
 				r.down()
 				r.up(serverA)
 				r.sleep(time.Hour)
@@ -247,6 +250,27 @@ func TestOvertaken(t *testing.T) {
 			r.removal(ours) // all was for once
 		})
 	})
+	t.Run("all, then one, while registering", func(t *testing.T) {
+		run(t, defaults(), func(r *rig) {
+			r.up(serverA)
+			req := r.register()
+			r.startUnregister(true)
+			r.startUnregister(false)
+			r.grant(req, 600)
+			r.removal("*")
+		})
+	})
+	t.Run("all, overtaken, then one", func(t *testing.T) {
+		run(t, defaults(), func(r *rig) {
+			r.up(serverA)
+			req := r.register()
+			r.startUnregister(true)
+			r.startRegister()
+			r.startUnregister(false)
+			r.grant(req, 600)
+			r.removal(ours)
+		})
+	})
 	t.Run("all, then one", func(t *testing.T) {
 		registered(t, func(r *rig) {
 			all := r.startUnregister(true)
@@ -384,5 +408,8 @@ func TestRegisterContext(t *testing.T) {
 			t.Errorf("%v does not tell of the last failure", err)
 		}
 		r.state(registrar.Registering)
+		if n := r.Waiters(); n != 0 {
+			t.Errorf("%d calls are waited for", n)
+		}
 	})
 }

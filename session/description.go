@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/gosipua/sipua/sip"
@@ -26,16 +27,28 @@ func optionalBody(req *sip.Request) bool {
 	return strings.Contains(strings.ToLower(req.Header("Content-Disposition")), "handling=optional")
 }
 
-// warning explains a 488 (RFC 3261 §20.43).
+// warning explains a 488 (RFC 3261 §20.43), in the Media's own words where it
+// has any.
 func warning(why error) []sip.Field {
 	if why == nil {
 		return nil
 	}
-	code := "399"
-	if errors.Is(why, ErrUnacceptable) {
-		code = "304"
+	code, text := 399, why.Error()
+	var own interface {
+		Warning() (code int, text string)
 	}
-	text := strings.Map(func(r rune) rune {
+	switch {
+	case errors.As(why, &own):
+		code, text = own.Warning()
+	case errors.Is(why, ErrUnacceptable):
+		code = 304
+	}
+	return []sip.Field{{Name: "Warning", Value: fmt.Sprintf("%d sipua %s", code, quoted(text))}}
+}
+
+// quoted is text as a quoted-string of plain characters.
+func quoted(text string) string {
+	return `"` + strings.Map(func(r rune) rune {
 		switch {
 		case r == '"' || r == '\\':
 			return '\''
@@ -43,6 +56,5 @@ func warning(why error) []sip.Field {
 			return ' '
 		}
 		return r
-	}, why.Error())
-	return []sip.Field{{Name: "Warning", Value: code + ` sipua "` + text + `"`}}
+	}, text) + `"`
 }

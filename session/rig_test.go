@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/gosipua/sipua/session"
 	"github.com/gosipua/sipua/sip"
@@ -147,6 +145,31 @@ func (r *rig) silence() {
 	if m := r.next(); m != nil {
 		r.t.Fatalf("want nothing, got %s", show(m))
 	}
+}
+
+// sent expects exactly these messages to have left: "BYE", "200 BYE". Those of
+// 100 do not count.
+func (r *rig) sent(want ...string) []sip.Message {
+	r.t.Helper()
+	var got []string
+	var messages []sip.Message
+	for m := r.next(); m != nil; m = r.next() {
+		line := ""
+		switch m := m.(type) {
+		case *sip.Request:
+			line = string(m.Method())
+		case *sip.Response:
+			line = fmt.Sprintf("%d %s", m.StatusCode(), m.CSeq().Method)
+			if m.StatusCode() == sip.StatusTrying {
+				continue
+			}
+		}
+		got, messages = append(got, line), append(messages, m)
+	}
+	if !slices.Equal(got, want) {
+		r.t.Fatalf("left:\n got %q\nwant %q", got, want)
+	}
+	return messages
 }
 
 func show(m sip.Message) string {
@@ -325,185 +348,4 @@ func (r *rig) ended(s interface{ Context() context.Context }, kind session.EndKi
 		r.t.Fatalf("ended by %v (remote %v): %v; want %v (remote %v)", end.Kind, end.Remote, end, kind, remote)
 	}
 	return end
-}
-
-// studio makes fake media and says how they behave.
-type studio struct {
-	mu    sync.Mutex
-	made  []*tape       // guarded by mu
-	fail  error         // guarded by mu; what Answer and SetAnswer return
-	gate  chan struct{} // guarded by mu; if set, every method waits for it
-	fresh int           // guarded by mu; how many descriptions need fresh media
-}
-
-func (st *studio) NewMedia(o session.MediaOptions) (session.Media, error) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	t := &tape{st: st, n: len(st.made) + 1, events: o.Events, previous: o.Previous}
-	st.made = append(st.made, t)
-	return t, nil
-}
-
-func (st *studio) open() int {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	n := 0
-	for _, t := range st.made {
-		if !t.closed {
-			n++
-		}
-	}
-	return n
-}
-
-func (st *studio) last() *tape {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.made[len(st.made)-1]
-}
-
-func (st *studio) failWith(err error) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.fail = err
-}
-
-func (st *studio) needFresh(n int) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.fresh = n
-}
-
-// hold makes the media wait until the returned func is called.
-func (st *studio) hold() (release func()) {
-	gate := make(chan struct{})
-	st.mu.Lock()
-	st.gate = gate
-	st.mu.Unlock()
-	return func() {
-		st.mu.Lock()
-		st.gate = nil
-		st.mu.Unlock()
-		close(gate)
-	}
-}
-
-func (st *studio) wait(ctx context.Context) error {
-	st.mu.Lock()
-	gate := st.gate
-	st.mu.Unlock()
-	if gate == nil {
-		return nil
-	}
-	select {
-	case <-gate:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// tape is a fake Media: it writes down what it was asked.
-type tape struct {
-	st       *studio
-	n        int
-	events   session.MediaEvents
-	previous session.Media
-
-	// guarded by st.mu
-	log    []string
-	offers int
-	closed bool
-	held   bool
-}
-
-func (t *tape) note(format string, args ...any) {
-	t.st.mu.Lock()
-	defer t.st.mu.Unlock()
-	if t.closed {
-		panic("media used after Close")
-	}
-	t.log = append(t.log, fmt.Sprintf(format, args...))
-}
-
-// wrote returns what the media was asked since the last look.
-func (t *tape) wrote() string {
-	synctest.Wait()
-	t.st.mu.Lock()
-	defer t.st.mu.Unlock()
-	s := strings.Join(t.log, ", ")
-	t.log = nil
-	return s
-}
-
-// sdp is a description as short as the tests need it.
-func sdp(name string) string {
-	return "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=x:" + name + "\r\n"
-}
-
-// nameOf is the name in a description of sdp.
-func nameOf(body []byte) string {
-	_, after, _ := strings.Cut(string(body), "a=x:")
-	name, _, _ := strings.Cut(after, "\r\n")
-	return name
-}
-
-func (t *tape) Offer(ctx context.Context, o session.OfferOptions) (session.Description, error) {
-	if err := t.st.wait(ctx); err != nil {
-		return session.Description{}, err
-	}
-	t.st.mu.Lock()
-	t.offers++
-	name := fmt.Sprintf("offer%d.%d", t.n, t.offers)
-	t.held = o.Hold
-	t.st.mu.Unlock()
-	if o.Hold {
-		name += "-hold"
-	}
-	t.note("Offer")
-	return session.Description{ContentType: "application/sdp", Body: []byte(sdp(name))}, nil
-}
-
-func (t *tape) outcome() error {
-	t.st.mu.Lock()
-	defer t.st.mu.Unlock()
-	if t.st.fresh > 0 {
-		t.st.fresh--
-		return session.ErrFreshMedia
-	}
-	return t.st.fail
-}
-
-func (t *tape) SetAnswer(ctx context.Context, d session.Description, o session.AnswerInfo) (session.MediaState, error) {
-	if err := t.st.wait(ctx); err != nil {
-		return session.MediaState{}, err
-	}
-	t.note("SetAnswer %s early=%v", nameOf(d.Body), o.Provisional)
-	return session.MediaState{LocalHold: t.held, RemoteHold: strings.Contains(nameOf(d.Body), "hold") && !t.held}, t.outcome()
-}
-
-func (t *tape) Abandon() { t.note("Abandon") }
-
-func (t *tape) Answer(ctx context.Context, d session.Description, o session.OfferOptions) (session.Description, session.MediaState, error) {
-	if err := t.st.wait(ctx); err != nil {
-		return session.Description{}, session.MediaState{}, err
-	}
-	t.note("Answer %s", nameOf(d.Body))
-	st := session.MediaState{LocalHold: o.Hold, RemoteHold: strings.Contains(nameOf(d.Body), "hold")}
-	return session.Description{ContentType: "application/sdp", Body: []byte(sdp(fmt.Sprintf("answer%d", t.n)))}, st, t.outcome()
-}
-
-func (t *tape) Mute(set session.MuteSet, mute bool) { t.note("Mute %v %v", set, mute) }
-
-func (t *tape) SendDTMF(ctx context.Context, digit rune, d time.Duration) error {
-	t.note("SendDTMF %c %v", digit, d)
-	return t.outcome()
-}
-
-func (t *tape) Close() error {
-	t.note("Close")
-	t.st.mu.Lock()
-	defer t.st.mu.Unlock()
-	t.closed = true
-	return nil
 }

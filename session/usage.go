@@ -1,8 +1,8 @@
 package session
 
 // The INVITE usage of a dialog as a machine (RFC 3261 §13 to §15, RFC 5407 for
-// the races): one table for both sides of a call. The driver in call.go and
-// its neighbours carries the actions out.
+// the races): one table for both sides of a call. Session.step carries the
+// actions out.
 
 // State is where a call stands.
 type State uint8
@@ -39,7 +39,6 @@ type usageInput uint8
 
 const (
 	inOfferReady  usageInput = iota // caller: the INVITE can leave
-	inProvisional                   // caller: 1xx without a dialog
 	inEarly                         // caller: 1xx with a To tag
 	inSuccess                       // caller: the first 2xx
 	inFailure                       // caller: final response other than 2xx, timeout or transport failure
@@ -61,24 +60,22 @@ const (
 	numUsageInputs
 )
 
-var usageInputNames = [...]string{"OfferReady", "Provisional", "Early", "Success", "Failure", "RingTimeout", "Answer", "AnswerReady", "Reject", "Cancel", "NoAnswer", "Lost", "ACK", "NoACK", "Bye", "Hangup", "MediaFailed", "DialogGone", "Close", "WireDone"}
+var usageInputNames = [...]string{"OfferReady", "Early", "Success", "Failure", "RingTimeout", "Answer", "AnswerReady", "Reject", "Cancel", "NoAnswer", "Lost", "ACK", "NoACK", "Bye", "Hangup", "MediaFailed", "DialogGone", "Close", "WireDone"}
 
 func (i usageInput) String() string { return usageInputNames[i] }
 
-// usageActions is what to do, as a set; perform in session.go does them in the
-// order of these constants.
+// usageActions is what to do, as a set. Session.step does them in the order of
+// these constants.
 type usageActions uint16
 
 const (
 	doInvite     usageActions = 1 << iota // send the INVITE
 	doACK                                 // acknowledge the 2xx
-	doCancel                              // CANCEL the INVITE
 	doMakeAnswer                          // ask the Media for the answer
 	doAccept                              // send the 2xx and repeat it until the ACK
+	doCancel                              // CANCEL the INVITE
 	doRefuse                              // send the final response that the input carries
-	doOK                                  // answer the BYE
 	doBye                                 // send BYE
-	doByeLater                            // BYE as soon as the ACK is here (RFC 3261 §15)
 	doUp                                  // the call is up
 	doEnd                                 // the call is over for the application
 	doRelease                             // nothing of the call is left on the wire
@@ -116,8 +113,12 @@ func (u *usage) step(in usageInput) usageActions {
 		return u.up(in)
 	case Terminating:
 		return u.terminating(in)
+	case Terminated:
+		if in == inSuccess { // the UA dropped the call, but the far end answered
+			return doACK | doBye
+		}
 	}
-	return u.stray(in)
+	return 0
 }
 
 func (u *usage) calling(in usageInput) usageActions {
@@ -130,8 +131,6 @@ func (u *usage) calling(in usageInput) usageActions {
 		return u.to(Terminated, doEnd|doRelease)
 	case inHangup, inRingTimeout, inMediaFailed:
 		return u.to(Terminating, doCancel|doEnd)
-	case inBye: // the far end may end its early dialog only by a final response; answer and wait for that
-		return doOK
 	}
 	return 0
 }
@@ -147,10 +146,8 @@ func (u *usage) ringing(in usageInput) usageActions {
 			u.accepted = true
 			return u.to(Accepted, doAccept)
 		}
-	case inReject, inCancel, inNoAnswer, inHangup, inMediaFailed:
+	case inReject, inCancel, inNoAnswer, inHangup, inMediaFailed, inBye: // BYE: RFC 3261 §15.1.2
 		return u.to(Terminated, doRefuse|doEnd|doRelease)
-	case inBye: // RFC 3261 §15.1.2: the pending INVITE gets 487
-		return u.to(Terminated, doOK|doRefuse|doEnd|doRelease)
 	case inLost:
 		return u.to(Terminated, doEnd|doRelease)
 	}
@@ -168,16 +165,14 @@ func (u *usage) up(in usageInput) usageActions {
 		u.accepted = false
 		return u.to(Terminating, doBye|doEnd)
 	case inBye:
-		return u.to(Terminated, doOK|doEnd|doRelease)
-	case inHangup, inMediaFailed:
-		if u.accepted {
-			return u.to(Terminating, doByeLater|doEnd)
+		return u.to(Terminated, doEnd|doRelease)
+	case inHangup, inMediaFailed, inDialogGone: // the last: RFC 3261 §12.2.1.2; BYE all the same, a proxy may know better
+		if u.accepted { // no BYE before the ACK (RFC 3261 §15)
+			return u.to(Terminating, doEnd)
 		}
 		return u.to(Terminating, doBye|doEnd)
-	case inDialogGone: // RFC 3261 §12.2.1.2: BYE all the same, a proxy may know better
-		return u.to(Terminating, doBye|doEnd)
 	}
-	return u.stray(in)
+	return 0
 }
 
 func (u *usage) terminating(in usageInput) usageActions {
@@ -191,19 +186,10 @@ func (u *usage) terminating(in usageInput) usageActions {
 			u.accepted = false
 			return doBye
 		}
-	case inBye: // both hang up at once
-		return doOK
-	}
-	return 0
-}
-
-// stray has the inputs that deserve an answer in any state.
-func (u *usage) stray(in usageInput) usageActions {
-	switch {
-	case in == inBye:
-		return doOK
-	case in == inSuccess && u.state == Terminated:
-		return doACK | doBye
+	case inBye: // both hang up at once; ours is on its way, or needs not go any more
+		if u.accepted {
+			return u.to(Terminated, doRelease)
+		}
 	}
 	return 0
 }

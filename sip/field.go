@@ -19,13 +19,13 @@ type field struct {
 // newField makes a field or says why the texts are none. This is the first gate against injection: what could
 // end a line never gets into a message. The second is AppendTo.
 func newField(name, value string) (field, error) {
-	if !isToken(name) || len(name) > MaxFieldBytes {
+	id, _ := identify(name)
+	if id == hUnknown && (!isToken(name) || len(name) > MaxFieldBytes) {
 		return field{}, &FieldError{name, "not a header field name"}
 	}
 	if !isSafe(value) {
 		return field{}, &FieldError{name, "control character in the value"}
 	}
-	id, _ := identify(name)
 	f := makeField(id, name, trimBlank(value))
 	f.safe = true
 	return f, f.check()

@@ -11,7 +11,12 @@ type Request struct {
 // NewRequest makes a request without header fields. A method that is no token and a URI with hostile text are
 // made harmless.
 func NewRequest(method Method, uri URI) *Request {
-	return &Request{message: message{fields: make([]field, 0, 16)}, method: method, target: uri.String()}
+	r := new(struct { // one allocation: most requests that we make have no more fields
+		Request
+		room [14]field
+	})
+	r.method, r.target, r.fields = method, uri.String(), r.room[:0]
+	return &r.Request
 }
 
 // Method is the request's method.

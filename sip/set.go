@@ -12,7 +12,7 @@ func isSafe(s string) bool {
 }
 
 // breaksLine says whether s has one of the characters that no part of a structured value may have.
-func breaksLine(s string) bool { return strings.ContainsAny(s, "\r\n\x00") }
+func breaksLine(s string) bool { return !clean(s) && strings.ContainsAny(s, "\r\n\x00") }
 
 // SetHeader replaces all fields of that name by one, in the first one's place, or appends it. CR, LF, NUL and
 // other control characters are refused with a *[FieldError], a Via, From, To, Call-ID or CSeq that cannot be

@@ -39,22 +39,24 @@ func echo(in *session.Incoming) {
 		return
 	}
 	audio, err := rtc.Receive(call.Context(), call, rtc.Audio)
-	for err == nil { // io.EOF ends it, with the call
-		packet, readErr := audio.ReadRTP()
-		if err = readErr; err == nil {
-			err = out.WriteRTP(packet)
+	for err == nil {
+		packet, end := audio.ReadRTP()
+		if end != nil { // io.EOF: the call is over
+			break
 		}
+		err = out.WriteRTP(packet)
 	}
 	log.Printf("%v: %v", in.From().URI, context.Cause(call.Context()))
 }
 
+var (
+	server   = flag.String("server", "", "WebSocket `URL` of the SIP server; empty: one in the process")
+	uri      = flag.String("uri", "sip:echo@example.com", "the bot's address")
+	password = flag.String("password", "", "the bot's password")
+)
+
 func main() {
 	log.SetFlags(0)
-	var (
-		server   = flag.String("server", "", "WebSocket `URL` of the SIP server; empty: one in the process")
-		uri      = flag.String("uri", "sip:echo@example.com", "the bot's address")
-		password = flag.String("password", "canyon", "the bot's password")
-	)
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -70,6 +72,7 @@ func main() {
 			log.Fatal(err)
 		}
 		defer srv.Close()
+		cfg.URI, cfg.Password = "sip:echo@example.com", "canyon"
 		cfg.WSServers, cfg.STUNServers = sipua.Servers(srv.URL()), []string{}
 	}
 	cfg.Handler.Call = echo

@@ -27,15 +27,16 @@ import (
 	"github.com/gosipua/sipua/sip/siptest"
 )
 
+var (
+	server   = flag.String("server", "", "WebSocket `URL` of the SIP server; empty: one in the process")
+	uri      = flag.String("uri", "sip:alice@example.com", "our address")
+	password = flag.String("password", "", "our password")
+	to       = flag.String("to", "bob", "for whom")
+	text     = flag.String("text", "Hello from sipua", "the message")
+)
+
 func main() {
 	log.SetFlags(0)
-	var (
-		server   = flag.String("server", "", "WebSocket `URL` of the SIP server; empty: one in the process")
-		uri      = flag.String("uri", "sip:alice@example.com", "our address")
-		password = flag.String("password", "wonderland", "our password")
-		to       = flag.String("to", "bob", "for whom")
-		text     = flag.String("text", "Hello from sipua", "the message")
-	)
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -51,7 +52,7 @@ func main() {
 			log.Fatal(err)
 		}
 		defer srv.Close()
-		cfg.WSServers = sipua.Servers(srv.URL())
+		cfg.URI, cfg.Password, cfg.WSServers = "sip:alice@example.com", "wonderland", sipua.Servers(srv.URL())
 		bob := sipua.Config{URI: "sip:bob@example.com", Password: "builder", WSServers: cfg.WSServers}
 		bob.Handler.Message = show
 		defer start(ctx, bob).Close()

@@ -27,13 +27,14 @@ import (
 	"github.com/gosipua/sipua/sip/siptest"
 )
 
+var (
+	server   = flag.String("server", "", "WebSocket `URL` of the SIP server; empty: one in the process")
+	uri      = flag.String("uri", "sip:alice@example.com", "our address")
+	password = flag.String("password", "", "our password")
+)
+
 func main() {
 	log.SetFlags(0)
-	var (
-		server   = flag.String("server", "", "WebSocket `URL` of the SIP server; empty: one in the process")
-		uri      = flag.String("uri", "sip:alice@example.com", "our address")
-		password = flag.String("password", "wonderland", "our password")
-	)
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -86,7 +87,11 @@ func tellRegistration(e registrar.Event) {
 		for _, contact := range e.Registration.Contacts {
 			tell("  %v", contact)
 		}
-	default: // e.Err says why, unless we asked for it
+	default:
+		if e.Err == nil { // we asked for it
+			tell("%v", e.Kind)
+			return
+		}
 		tell("%v: %v", e.Kind, e.Err)
 	}
 }
@@ -95,8 +100,8 @@ func tell(format string, args ...any) {
 	fmt.Println(time.Now().Format("15:04:05.000"), fmt.Sprintf(format, args...))
 }
 
-// demo starts a server, which restarts once cfg's user is registered. When the
-// user is registered again it calls stop.
+// demo starts a server and makes cfg that of alice, its user. Once she is
+// registered the server restarts; when she is registered again it calls stop.
 func demo(cfg *sipua.Config, stop func()) (*siptest.Server, error) {
 	srv, err := siptest.NewServer(siptest.Options{
 		Domain: "example.com",
@@ -106,7 +111,7 @@ func demo(cfg *sipua.Config, stop func()) (*siptest.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.WSServers = sipua.Servers(srv.URL())
+	cfg.URI, cfg.Password, cfg.WSServers = "sip:alice@example.com", "wonderland", sipua.Servers(srv.URL())
 	times := 0
 	cfg.Handler.Registration = func(e registrar.Event) {
 		tellRegistration(e)

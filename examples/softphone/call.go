@@ -11,8 +11,11 @@ import (
 	"github.com/gosipua/sipua/sip"
 )
 
-// errUnanswered is what a command comes to for which it is too early.
-var errUnanswered = errors.New("the call is not answered yet")
+// What commands come to for which it is too early, or too late.
+var (
+	errUnanswered = errors.New("the call is not answered yet")
+	errOver       = errors.New("the call is over")
+)
 
 // call is one call of the phone.
 type call struct {
@@ -37,7 +40,7 @@ func (p *phone) newCall() *call {
 	return c
 }
 
-// emit writes an event of the call, unless the last one is out.
+// emit writes an event of the call. None follows "ended".
 func (c *call) emit(event string, fields ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -48,6 +51,18 @@ func (c *call) emitLocked(event string, fields ...any) {
 	if !c.over {
 		c.p.emit(event, append([]any{"id", c.id}, fields...)...)
 	}
+}
+
+// done emits the outcome of a command, which has come too late if the call is
+// over.
+func (c *call) done(event string, fields ...any) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return errOver
+	}
+	c.emitLocked(event, fields...)
+	return nil
 }
 
 // dial makes a call.
@@ -65,8 +80,8 @@ func (p *phone) dial(target, id string) error {
 		return err
 	}
 	c.session = s
-	c.emitLocked("calling", "to", s.RemoteIdentity().URI.String())
 	p.play(s.Context(), track)
+	c.emitLocked("calling", "to", s.RemoteIdentity().URI.String())
 	return nil
 }
 
@@ -194,7 +209,9 @@ func (c *call) handler() *session.Handler {
 				"duration", d.Duration.Milliseconds(), "transport", transport)
 		},
 		Message: func(_ *session.Session, req *sip.Request) sip.StatusCode {
-			c.p.told(c.id, req)
+			if c.done("message", received(req)...) != nil {
+				return sip.StatusCallDoesNotExist
+			}
 			return sip.StatusOK
 		},
 		Refer: func(_ *session.Session, r session.ReferProgress) {
@@ -243,9 +260,9 @@ func (c *call) end(cause error) {
 		if end.Remote {
 			originator = "remote"
 		}
+		c.p.remove(c) // first: who has read the event finds no call
 		c.emitLocked("ended", "originator", originator, "cause", end.Cause(), "status", int(c.status(end)), "reason", reasonOf(end))
 		c.over = true
-		c.p.remove(c)
 	})
 }
 

@@ -184,29 +184,32 @@ func (p *phone) sendMessage(r *request) error {
 	if err := s.SendMessage(r.call.ctx, "", []byte(text)); err != nil {
 		return err
 	}
-	r.call.emit("message", "originator", "local", "to", target, "text", text)
-	return nil
+	return r.call.done("message", "originator", "local", "to", target, "text", text)
 }
 
 func (p *phone) sendOptions(r *request) error {
+	outcome := func(res *sip.Response) []any {
+		return []any{"to", r.args, "code", int(res.StatusCode()), "allow", res.List("Allow")}
+	}
 	if r.call == nil {
 		ctx, cancel := p.patient()
 		defer cancel()
 		res, err := p.ua.SendOptions(ctx, r.args, nil)
-		if err == nil {
-			p.emit("options", "to", r.args, "code", int(res.StatusCode()), "allow", res.List("Allow"))
+		if err != nil {
+			return err
 		}
-		return err
+		p.emit("options", outcome(res)...)
+		return nil
 	}
 	s, err := r.call.with(r.args)
 	if err != nil {
 		return err
 	}
 	res, err := s.Do(r.call.ctx, sip.NewRequest(sip.OPTIONS, sip.URI{}))
-	if err == nil {
-		r.call.emit("options", "to", r.args, "code", int(res.StatusCode()), "allow", res.List("Allow"))
+	if err != nil {
+		return err
 	}
-	return err
+	return r.call.done("options", outcome(res)...)
 }
 
 // with returns the session of a call whose far end is target.
@@ -256,8 +259,7 @@ func hold(_ *phone, r *request) error {
 	if err := change(r.call.ctx); err != nil {
 		return err
 	}
-	r.call.emit(r.name, "originator", "local")
-	return nil
+	return r.call.done(r.name, "originator", "local")
 }
 
 func mute(_ *phone, r *request) error {
@@ -270,8 +272,7 @@ func mute(_ *phone, r *request) error {
 		change = s.Unmute
 	}
 	change(session.MuteSet{Audio: true})
-	r.call.emit(r.name)
-	return nil
+	return r.call.done(r.name)
 }
 
 func dtmf(p *phone, r *request) error {
@@ -282,8 +283,7 @@ func dtmf(p *phone, r *request) error {
 	if err := s.SendDTMF(r.call.ctx, r.args, &session.DTMFOptions{Transport: p.o.dtmf}); err != nil {
 		return err
 	}
-	r.call.emit("dtmf", "originator", "local", "digits", r.args)
-	return nil
+	return r.call.done("dtmf", "originator", "local", "digits", r.args)
 }
 
 func refer(_ *phone, r *request) error {
@@ -294,8 +294,7 @@ func refer(_ *phone, r *request) error {
 	if err := s.Refer(r.call.ctx, r.args); err != nil {
 		return err
 	}
-	r.call.emit("refer", "originator", "local", "to", r.args)
-	return nil
+	return r.call.done("refer", "originator", "local", "to", r.args)
 }
 
 func stats(_ *phone, r *request) error {
@@ -307,9 +306,8 @@ func stats(_ *phone, r *request) error {
 	if st.Local != (rtc.Candidate{}) {
 		pair = slog.Group("candidatePair", candidate("local", st.Local), candidate("remote", st.Remote))
 	}
-	r.call.emit("stats", "packetsSent", st.Audio.PacketsSent, "bytesSent", st.Audio.BytesSent,
+	return r.call.done("stats", "packetsSent", st.Audio.PacketsSent, "bytesSent", st.Audio.BytesSent,
 		"packetsReceived", st.Audio.PacketsReceived, "bytesReceived", st.Audio.BytesReceived, pair)
-	return nil
 }
 
 func candidate(side string, c rtc.Candidate) slog.Attr {

@@ -73,15 +73,16 @@
 //	incoming            id from [name] to                       somebody calls; it rings
 //	progress            id code reason                          a provisional response
 //	answered            id originator                           answer; the call is up
-//	ended               id originator cause status [reason]     hangup, reject; the last event of a call. cause is JsSIP's name;
-//	                                                            status that of the response which ended it, 0 for a call that was up
+//	ended               id originator cause status [reason]     hangup, reject; the last event of a call, but for errors of commands
+//	                                                            that came too late. cause is JsSIP's name; status is that of
+//	                                                            the response which ended it, 0 for a call that was up
 //	hold, unhold        id originator                           hold, unhold; local, or remote where the far end does it
 //	mute, unmute        id                                      mute, unmute
 //	dtmf                id originator digits                    dtmf, when the last digit is sent; from remote a single digit
 //	                    [duration] [transport]                  with its duration in ms and rtp or info
 //	refer               id originator to                        refer: the far end agreed to try, and how it gets on;
 //	                    or code reason final                    final is true for the last news
-//	message             [id] originator from to text            message: it was delivered; from remote one that came
+//	message             [id] originator [from] to text          message: it was delivered; from remote one that came
 //	options             [id] to code allow                      options
 //	stats               id packetsSent bytesSent packetsReceived bytesReceived candidatePair
 //	                                                            stats: RTP packets and the bytes of their payload; the pair is
@@ -99,6 +100,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"github.com/gosipua/sipua"
 	"github.com/gosipua/sipua/session"
@@ -107,7 +109,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

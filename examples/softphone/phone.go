@@ -35,13 +35,13 @@ type phone struct {
 	ctx    context.Context // of every command
 	cancel context.CancelCauseFunc
 
-	mu        sync.Mutex
-	calls     []*call             // guarded by mu; those not over, newest last
-	lastID    int                 // guarded by mu
-	lanes     map[string][]func() // guarded by mu; a lane is there while something of it runs
-	connected bool                // guarded by mu
-	quitting  bool                // guarded by mu
-	changed   chan struct{}       // guarded by mu; closed and renewed with each change of the above
+	mu       sync.Mutex
+	calls    []*call             // guarded by mu; those not over, newest last
+	lastID   int                 // guarded by mu
+	lanes    map[string][]func() // guarded by mu; a lane is there while something of it runs
+	offline  bool                // guarded by mu; no connection, as was told, and none begun
+	quitting bool                // guarded by mu
+	changed  chan struct{}       // guarded by mu; closed and renewed with each change of the above
 }
 
 // newPhone makes a phone whose events go to out. The error is one of the
@@ -105,8 +105,9 @@ func (p *phone) quit() {
 		p.failed("quit", "", err)
 	}
 	p.cancel(errQuit)
-	// Shutdown does not wait for our own handlers, which are quick.
-	p.within(context.Background(), grace, func() bool { return len(p.calls) == 0 && len(p.lanes) == 0 && !p.connected })
+	// Shutdown does not wait for our own handlers, which are quick. Of an attempt
+	// to connect that it cut short they hear nothing more.
+	p.within(context.Background(), time.Second, func() bool { return len(p.calls) == 0 && len(p.lanes) == 0 && p.offline })
 	p.out.close()
 }
 
@@ -196,15 +197,13 @@ func (p *phone) connection(e sipua.ConnectionEvent) {
 	case sipua.Connected:
 		p.emit("connected", "server", e.Server)
 	case sipua.Disconnected, sipua.ConnectFailed:
-		fields := append([]any{"server", e.Server}, "reason", text(e.Err))
+		fields := append([]any{"server", e.Server}, "reason", reasonText(e.Err))
 		if e.State == sipua.ConnectFailed {
 			fields = append(fields, "retryIn", seconds(e.RetryIn))
 		}
 		p.emit("disconnected", fields...)
-	default:
-		return
 	}
-	p.change(func() { p.connected = e.State == sipua.Connected })
+	p.change(func() { p.offline = e.State == sipua.Disconnected || e.State == sipua.ConnectFailed })
 }
 
 // registration tells of the registration.
@@ -216,7 +215,7 @@ func (p *phone) registration(e registrar.Event) {
 	case registrar.EventRefreshed:
 		p.emit("registered", "expires", expires, "refreshed", true)
 	case registrar.EventUnregistered:
-		p.emit("unregistered", "reason", text(e.Err))
+		p.emit("unregistered", "reason", reasonText(e.Err))
 	case registrar.EventFailed:
 		fields := reasons(e.Err)
 		if at := e.Registration.RetryAt; !at.IsZero() {
@@ -228,14 +227,13 @@ func (p *phone) registration(e registrar.Event) {
 
 // message tells of a MESSAGE outside calls.
 func (p *phone) message(_ context.Context, req *sip.Request) sip.StatusCode {
-	p.told("", req)
+	p.emit("message", received(req)...)
 	return sip.StatusOK
 }
 
-// told tells of a MESSAGE that came, in the call named or outside calls.
-func (p *phone) told(id string, req *sip.Request) {
-	p.emit("message", "id", id, "originator", "remote",
-		"from", req.From().URI.String(), "to", req.To().URI.String(), "text", string(req.Body()))
+// received are the fields of the event for a MESSAGE that came.
+func received(req *sip.Request) []any {
+	return []any{"originator", "remote", "from", req.From().URI.String(), "to", req.To().URI.String(), "text", string(req.Body())}
 }
 
 // add gives a call its id, the one wanted or the next number, and remembers it.
@@ -290,7 +288,7 @@ func (p *phone) pick(id string) (*call, error) {
 // seconds rounds a time for people.
 func seconds(d time.Duration) int { return int(math.Round(d.Seconds())) }
 
-func text(err error) string {
+func reasonText(err error) string {
 	if err == nil {
 		return ""
 	}

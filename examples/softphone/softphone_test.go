@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gosipua/sipua/session"
@@ -369,6 +370,7 @@ func TestEndedIsLast(t *testing.T) {
 		alice.say("message id=1 carol are you there?")
 		carol.Expect(sip.MESSAGE) // and says nothing
 		alice.say("hold")
+		synctest.Wait()
 		inv.Dialog().Request(sip.BYE).ExpectResponse(200)
 		alice.first("error", "command", "message", "id", 1, "cause", "Terminated")
 		alice.first("error", "command", "hold", "id", 1, "cause", "Terminated")

@@ -74,7 +74,8 @@ const session = (call) => {
   return s
 }
 
-// Reports as `heard` each DTMF digit in the sound that comes in, which for telephone-events Chromium makes itself.
+// Reports as `heard` each DTMF digit in the sound that comes in, which for telephone-events Chromium makes itself. The
+// same digit twice is reported once: on a busy machine the sound of one has holes.
 const rows = [697, 770, 852, 941], columns = [1209, 1336, 1477, 1633], keys = ['123A', '456B', '789C', '*0#D']
 async function listen(call) {
   const context = new AudioContext()
@@ -94,7 +95,8 @@ async function listen(call) {
     const energy = samples.reduce((sum, x) => sum + x * x, 0)
     const row = rows.findIndex((f) => share(f, energy) > 0.3), column = columns.findIndex((f) => share(f, energy) > 0.3)
     const digit = energy > 0.01 && row >= 0 && column >= 0 ? keys[row][column] : undefined
-    if (digit && digit !== last) report('heard', { call, body: digit })
+    if (!digit || digit === last) return
+    report('heard', { call, body: digit })
     last = digit
   }, 20)
   session(call).once('ended', () => { clearInterval(timer); context.close() })
@@ -130,7 +132,9 @@ window.peer = {
     ua.on('newOptions', ({ originator }) => report('newOptions', { originator }))
     ua.on('newRTCSession', ({ originator, session: s, request }) => {
       if (originator !== 'remote') return   // ours are adopted where they are made
-      report('newRTCSession', { call: adopt(s), originator, from: String(s.remote_identity.uri) })
+      report('newRTCSession', {
+        call: adopt(s), originator, from: String(s.remote_identity.uri), body: s.remote_identity.display_name,
+      })
     })
     ua.start()
   },
@@ -158,6 +162,10 @@ window.peer = {
   hold({ call, update }) { return reoffer(session(call), 'hold', update) },
   unhold({ call, update }) { return reoffer(session(call), 'unhold', update) },
   renegotiate({ call, update }) { return reoffer(session(call), 'renegotiate', update) },
+  // What JsSIP's session timer does after 45 s (RFC 4028): an UPDATE without an offer.
+  refresh({ call }) {
+    return new Promise((resolve, reject) => session(call)._sendUpdate({ eventHandlers: { succeeded: () => resolve(), failed: reject } }))
+  },
   mute({ call }) { session(call).mute({ audio: true }) },
   unmute({ call }) { session(call).unmute({ audio: true }) },
   dtmf({ call, tones, rtp }) {

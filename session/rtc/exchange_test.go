@@ -161,6 +161,34 @@ func TestAbandonedRestart(t *testing.T) {
 	}
 }
 
+// TestRestartAnswered: after an ICE restart that came to nothing, an answer of
+// ours cannot but name the new credentials. A peer that cannot take them asks
+// for fresh media.
+func TestRestartAnswered(t *testing.T) {
+	inCall(t, Options{}, Options{}, func(t *testing.T, a, b *end) {
+		ctx := context.Background()
+		restart := ok[session.Description](t)(a.media.Offer(ctx, session.OfferOptions{ICERestart: true}))
+		a.media.Abandon()
+		offer := ok[session.Description](t)(b.media.Offer(ctx, session.OfferOptions{}))
+		answer, _, err := a.media.Answer(ctx, offer, session.OfferOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := ok[*description](t)(parseDescription(answer.Body))
+		r := ok[*description](t)(parseDescription(restart.Body))
+		if _, known := attr(d.media[0].lines, "candidate"); !known {
+			t.Errorf("no candidates:\n%s", answer.Body)
+		}
+		u, _ := attr(d.media[0].lines, "ice-ufrag")
+		if v, _ := attr(r.media[0].lines, "ice-ufrag"); u == v || u == "" {
+			t.Errorf("ufrag is %q, want one that goes with the peer's offer", u)
+		}
+		if _, err := b.media.SetAnswer(ctx, answer, session.AnswerInfo{}); !errors.Is(err, session.ErrFreshMedia) {
+			t.Errorf("answer with other credentials: %v, want ErrFreshMedia", err)
+		}
+	})
+}
+
 // TestCodecChange: a B2BUA moves the call to a far end with PCMA alone, then
 // to one whose payload types differ, within one path.
 func TestCodecChange(t *testing.T) {

@@ -171,9 +171,8 @@ func (o *Options) settings() webrtc.SettingEngine {
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
 	s.SetIncludeLoopbackCandidate(o.Loopback || noNetwork())
-	s.SetSTUNGatherTimeout(o.GatherTimeout)
 	// A stream counts from its first packet and whatever its SSRC: gateways
-	// change it in the middle of a call without a word (see remote.go).
+	// change it in the middle of a call without a word (see receive.go).
 	s.SetHandleUndeclaredSSRCWithoutAnswer(true)
 	s.SetFireOnTrackBeforeFirstRTP(true)
 	// A far end that is replaced closes its DTLS before the re-INVITE that

@@ -7,9 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pion/transport/v5/vnet"
+	"github.com/pion/webrtc/v4"
 
 	"github.com/gosipua/sipua/session"
 	"github.com/pion/rtp"
@@ -175,14 +179,17 @@ func TestFreshMedia(t *testing.T) {
 		if _, err := c.media.SetAnswer(ctx, answer, session.AnswerInfo{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := old.Close(); err != nil {
-			t.Fatal(err)
-		}
 		ok[Codec](t)(c.track.Ready(ctx))
 		ok[Codec](t)(a.track.Ready(ctx))
 		wantAudio(t, a, c, true, true)
-		if got := a.media.Stats().Audio.PacketsSent; got != 30 {
-			t.Errorf("counted %d packets over both PeerConnections, want 30", got)
+
+		// What the old far end still sends is not heard any more.
+		b.talk(3)
+		if n := a.heard(); n != 0 {
+			t.Errorf("a heard %d packets of the old far end", n)
+		}
+		if err := old.Close(); err != nil {
+			t.Fatal(err)
 		}
 
 		// And where the answer is what names the new identity.
@@ -197,6 +204,61 @@ func TestFreshMedia(t *testing.T) {
 			t.Fatalf("answer from another identity: %v, want ErrFreshMedia", err)
 		}
 		wantAudio(t, a, c, true, true)
+		if got := c.media.Stats().Audio; got.PacketsSent != 20 || got.PacketsReceived != 20 {
+			t.Errorf("c counted %+v, want 20 packets each way", got)
+		}
+		// Over both PeerConnections: twice 10 to b, 10 to each, 10 to c.
+		if got := a.media.Stats().Audio.PacketsSent; got != 50 {
+			t.Errorf("a counted %d packets, want 50", got)
+		}
+	})
+}
+
+// TestHeldPeerTalks: a peer that sends in spite of our hold is not heard.
+func TestHeldPeerTalks(t *testing.T) {
+	inCall(t, Options{}, Options{}, func(t *testing.T, a, b *end) {
+		exchange(t, a, b, true)
+		s := b.media.peer.senders[Audio]
+		s.set(s.codecs, true, false)
+		b.talk(5)
+		if err := b.media.SendDTMF(context.Background(), '1', 70*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := a.heard(); n != 0 || len(a.digits) != 0 {
+			t.Errorf("a heard %d packets and the digits %q", n, string(a.digits))
+		}
+		if got := a.media.Stats().Audio.PacketsReceived; got < 5 {
+			t.Errorf("a counted %d packets, want all that came", got)
+		}
+	})
+}
+
+// TestDisconnected: a network that is gone for a while is not the end.
+func TestDisconnected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		va, vb := n.host("10.0.0.1"), n.host("10.0.0.2")
+		var cut atomic.Bool
+		n.router.AddChunkFilter(func(vnet.Chunk) bool { return !cut.Load() })
+		n.start()
+		a, b := newEnd(t, va, Options{}), newEnd(t, vb, Options{})
+		defer b.close()
+		defer a.close()
+		exchange(t, a, b, false)
+		ok[Codec](t)(a.track.Ready(context.Background()))
+		ok[Codec](t)(b.track.Ready(context.Background()))
+		cut.Store(true)
+		time.Sleep(15 * time.Second)
+		if s := a.media.PeerConnection().ICEConnectionState(); s != webrtc.ICEConnectionStateDisconnected {
+			t.Fatalf("ICE is %s, want disconnected", s)
+		}
+		cut.Store(false)
+		time.Sleep(10 * time.Second)
+		wantAudio(t, a, b, true, true)
+		if a.connected != 1 || a.failed() != 0 {
+			t.Errorf("connected %d times and failed %d times, want once and never", a.connected, a.failed())
+		}
 	})
 }
 
@@ -263,10 +325,14 @@ func TestGatherTimeout(t *testing.T) {
 			if got := time.Since(start); got != want {
 				t.Errorf("offer took %v, want %v", got, want)
 			}
-			if !strings.Contains(string(offer.Body), "typ host") {
-				t.Errorf("no host candidate:\n%s", offer.Body)
+			if body := string(offer.Body); !strings.Contains(body, "typ host") || strings.Contains(body, "end-of-candidates") {
+				t.Errorf("want a host candidate and more to come:\n%s", body)
 			}
+			start = time.Now()
 			a.close()
+			if got := time.Since(start); got != 0 {
+				t.Errorf("Close waited %v for the server", got)
+			}
 		}
 	})
 }

@@ -3,6 +3,7 @@ package rtc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -156,6 +157,18 @@ func TestReasonPrintable(t *testing.T) {
 	}
 	if got := normalize(d)[0].refusal.Reason; got != "m=a??b is not supported" {
 		t.Errorf("reason is %q", got)
+	}
+}
+
+// TestManyCandidates: each costs checks, so they are bounded.
+func TestManyCandidates(t *testing.T) {
+	d := &description{}
+	m := &mediaSection{}
+	for i := range 10 * maxCandidates {
+		m.lines = append(m.lines, line{'a', fmt.Sprintf("candidate:1 1 udp %d 192.0.2.1 %d typ host", i+1, 1000+i)})
+	}
+	if n := len(d.transport(m).candidates); n != maxCandidates {
+		t.Errorf("%d candidates are taken, want %d", n, maxCandidates)
 	}
 }
 

@@ -62,6 +62,63 @@ func TestRelayOnly(t *testing.T) {
 	})
 }
 
+// TestDefaultCandidate: the relayed one, until another is nominated.
+func TestDefaultCandidate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		va, vb, vt := n.host("10.0.0.1"), n.host("10.0.0.2"), n.host("10.0.0.3")
+		n.start()
+		server := turnServer(t, vt, "10.0.0.3")
+		defer server.Close()
+		a := newEnd(t, va, Options{TURNServers: []TURNServer{{URLs: []string{"turn:10.0.0.3"}, Username: "alice", Credential: "secret"}}})
+		b := newEnd(t, vb, Options{})
+		defer b.close()
+		defer a.close()
+		for _, want := range []string{"10.0.0.3", "10.0.0.1"} {
+			offer, _ := exchange(t, a, b, false)
+			d := ok[*description](t)(parseDescription(offer.Body))
+			c := "c=IN IP4 " + want
+			port := fmt.Sprintf(" %s %d typ ", want, d.media[0].port)
+			if !strings.Contains(string(offer.Body), "\r\n"+c+"\r\n") || !strings.Contains(string(offer.Body), port) {
+				t.Errorf("want %s and its port in m=:\n%s", c, offer.Body)
+			}
+			ok[Codec](t)(a.track.Ready(context.Background()))
+			time.Sleep(5 * time.Second)
+		}
+	})
+}
+
+func TestOwnCandidates(t *testing.T) {
+	m := &mediaSection{}
+	for _, v := range []string{
+		"1 1 udp 2130706431 10.0.0.1 5000 typ host ufrag abc generation 0",
+		"1 2 udp 2130706430 10.0.0.1 5000 typ host",
+		"2 1 udp 1694498815 192.0.2.1 5001 typ srflx raddr 10.0.0.1 rport 5000",
+		"3 1 udp 16777215 203.0.113.1 5002 typ relay raddr 10.0.0.1 rport 5003",
+		"4 1 udp 16777215 2001:db8::1 5004 typ relay raddr fd00::1 rport 5003",
+		"5 1 udp x", "6 1 udp 1 name.local 5 typ host",
+	} {
+		m.lines = append(m.lines, line{'a', "candidate:" + v})
+	}
+	texts := func(relayOnly bool) string {
+		var s []string
+		for _, c := range ownCandidates(m, relayOnly) {
+			s = append(s, c.text)
+		}
+		return strings.Join(s, "\n")
+	}
+	if got, want := texts(true), `3 1 udp 16777215 203.0.113.1 5002 typ relay raddr 0.0.0.0 rport 9
+4 1 udp 16777215 2001:db8::1 5004 typ relay raddr :: rport 9`; got != want {
+		t.Errorf("relay only:\n%s\nwant\n%s", got, want)
+	}
+	if got, want := texts(false), `1 1 udp 2130706431 10.0.0.1 5000 typ host
+2 1 udp 1694498815 192.0.2.1 5001 typ srflx raddr 10.0.0.1 rport 5000
+3 1 udp 16777215 203.0.113.1 5002 typ relay raddr 10.0.0.1 rport 5003
+4 1 udp 16777215 2001:db8::1 5004 typ relay raddr fd00::1 rport 5003`; got != want {
+		t.Errorf("all:\n%s\nwant\n%s", got, want)
+	}
+}
+
 // TestRelayUnreachable: without its relay a private call fails, in time; any
 // other costs nothing but the candidates.
 func TestRelayUnreachable(t *testing.T) {

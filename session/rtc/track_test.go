@@ -204,6 +204,27 @@ func TestOneTrackTwoCalls(t *testing.T) {
 	})
 }
 
+// TestOneTrackTwoCodecs: where they did not, it goes to the call that came last.
+func TestOneTrackTwoCodecs(t *testing.T) {
+	bubble(t, Options{}, 4, func(t *testing.T, ends []*end) {
+		a, b, c, d := ends[0], ends[1], ends[2], ends[3]
+		c.options.Codecs = []string{"PCMU"}
+		c.sends(a.track)
+		exchange(t, a, b, false)
+		exchange(t, c, d, false)
+		time.Sleep(time.Second)
+		a.talk(5)
+		if x, y := b.heard(), d.heard(); x != 0 || y != 5 {
+			t.Errorf("heard %d and %d packets, want 0 and 5", x, y)
+		}
+		c.close()
+		a.talk(5)
+		if x := b.heard(); x != 5 {
+			t.Errorf("heard %d packets, want 5", x)
+		}
+	})
+}
+
 // TestConcurrent uses a call from everywhere at once and ends it under way.
 func TestConcurrent(t *testing.T) {
 	inCall(t, Options{}, Options{}, func(t *testing.T, a, b *end) {

@@ -12,7 +12,7 @@ import (
 // RFC 3261 §13.2.2.4, §22.1.
 func (c *Core) SendACK(d *dialog.Dialog, o *Outgoing, contentType string, body []byte) (resend func()) {
 	req := d.NewACK(o.sent.CSeq().Seq)
-	_ = req.SetVia(c.via(o.link)) // made by us
+	_ = req.PrependHeader("Via", o.link.newVia()) // made by us
 	_ = req.AddHeader("Max-Forwards", maxForwards)
 	for f := range o.sent.Fields() {
 		if f.Name == "Authorization" || f.Name == "Proxy-Authorization" {

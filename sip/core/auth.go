@@ -252,11 +252,13 @@ func (o *Outgoing) again(server string, answers []answer) {
 // usage did so itself.
 func (o *Outgoing) authorize() error {
 	req, server := o.Request, o.link.Server
-	if o.try == nil && (req.HasHeader("Authorization") || req.HasHeader("Proxy-Authorization")) {
-		return nil
+	if req.HasHeader("Authorization") || req.HasHeader("Proxy-Authorization") {
+		if o.try == nil {
+			return nil
+		}
+		req.RemoveHeader("Authorization")
+		req.RemoveHeader("Proxy-Authorization")
 	}
-	req.RemoveHeader("Authorization")
-	req.RemoveHeader("Proxy-Authorization")
 	o.auth.carried = false
 	for _, a := range o.auth.answers {
 		if a.server != server {

@@ -17,29 +17,76 @@ func (o *Outgoing) check() error {
 //
 // RFC 3261 §8.1.1.
 func (o *Outgoing) complete() error {
-	if !o.completed {
-		if err := o.identify(); err != nil {
+	via := o.link.newVia()
+	if o.completed {
+		if err := o.Request.SetHeader("Via", via); err != nil {
 			return err
 		}
-		if err := o.describe(); err != nil {
-			return err
-		}
-		o.completed = true
-		o.routed = o.Dialog == nil && !o.Request.HasHeader("Route")
-		if o.Request.HasHeader("Via") {
-			o.Request.RemoveHeader("Via")
-		}
+	} else if err := o.begin(via); err != nil {
+		return err
 	}
 	if o.routed {
-		if err := o.core.route(o.Request, o.link); err != nil {
-			return err
-		}
+		return o.core.route(o.Request, o.link)
 	}
-	return o.Request.SetVia(o.core.via(o.link))
+	return nil
 }
 
-func (c *Core) via(k *link) sip.Via {
-	return sip.Via{Transport: k.transport, Host: c.o.ViaHost, Params: sip.Params(";branch=" + sip.NewBranch())}
+// begin completes the request before its first attempt.
+func (o *Outgoing) begin(via string) error {
+	has := namesIn(o.Request)
+	if err := o.identify(&has); err != nil {
+		return err
+	}
+	if err := o.describe(&has); err != nil {
+		return err
+	}
+	o.completed = true
+	o.routed = o.Dialog == nil && !has.route
+	if has.via {
+		o.Request.RemoveHeader("Via")
+	}
+	return o.Request.PrependHeader("Via", via)
+}
+
+// names tells which fields a request has, of those that the core adds to one that
+// lacks them. Asking the request for each name would go through its fields each time.
+type names struct {
+	via, route, maxForwards, from, to, callID, cseq, contact bool
+	allow, supported, accept, privacy, userAgent             bool
+}
+
+func namesIn(req *sip.Request) (has names) {
+	for f := range req.Fields() {
+		switch f.Name {
+		case "Via":
+			has.via = true
+		case "Route":
+			has.route = true
+		case "Max-Forwards":
+			has.maxForwards = true
+		case "From":
+			has.from = true
+		case "To":
+			has.to = true
+		case "Call-ID":
+			has.callID = true
+		case "CSeq":
+			has.cseq = true
+		case "Contact":
+			has.contact = true
+		case "Allow":
+			has.allow = true
+		case "Supported":
+			has.supported = true
+		case "Accept":
+			has.accept = true
+		case "Privacy":
+			has.privacy = true
+		case "User-Agent":
+			has.userAgent = true
+		}
+	}
+	return has
 }
 
 // route gives a request outside dialogs the routes of its flow: the server
@@ -60,49 +107,56 @@ func (c *Core) route(req *sip.Request, k *link) error {
 	return req.SetRoute(routes...)
 }
 
-// identify adds From, To, Call-ID, CSeq, Max-Forwards and Contact.
-func (o *Outgoing) identify() error {
-	c, req := o.core, o.Request
-	if !req.HasHeader("Max-Forwards") {
+// identify adds Max-Forwards, From, To, Call-ID, CSeq and Contact.
+func (o *Outgoing) identify(has *names) error {
+	req := o.Request
+	if !has.maxForwards {
 		if err := req.AddHeader("Max-Forwards", maxForwards); err != nil {
 			return err
 		}
 	}
-	from := req.From()
-	switch {
-	case from.URI.IsZero() && o.Anonymous:
-		from = sip.NameAddr{Display: "Anonymous", URI: anonymousURI}
-	case from.URI.IsZero():
-		from = c.identity.from
+	if err := o.setFrom(has); err != nil {
+		return err
 	}
-	if from.Tag() == "" {
-		if err := req.SetFrom(from.WithTag(sip.NewTag())); err != nil {
+	if !has.to {
+		if err := req.AddHeader("To", "<"+req.URIText()+">"); err != nil {
 			return err
 		}
 	}
-	if !req.HasHeader("To") {
-		if err := req.SetTo(sip.NameAddr{URI: req.URI()}); err != nil {
+	if !has.callID {
+		if err := req.AddHeader("Call-ID", sip.NewCallID()); err != nil {
 			return err
 		}
 	}
-	if req.CallID() == "" {
-		if err := req.SetCallID(sip.NewCallID()); err != nil {
-			return err
-		}
-	}
-	if req.CSeq().Seq == 0 {
+	if !has.cseq || req.CSeq().Seq == 0 {
 		if err := req.SetCSeq(sip.CSeq{Seq: 1, Method: req.Method()}); err != nil {
 			return err
 		}
 	}
-	if !refreshesTarget(req.Method()) || req.HasHeader("Contact") {
+	if has.contact || !refreshesTarget(req.Method()) {
 		return nil
 	}
-	contact := c.identity.contact
+	contact := o.core.identity.contact
 	if o.Anonymous {
-		contact = c.identity.anonymous
+		contact = o.core.identity.anonymous
 	}
 	return req.AddHeader("Contact", contact)
+}
+
+// setFrom adds From, or a tag to one that has none.
+func (o *Outgoing) setFrom(has *names) error {
+	if has.from {
+		from := o.Request.From()
+		if from.Tag() != "" {
+			return nil
+		}
+		return o.Request.SetFrom(from.WithTag(sip.NewTag()))
+	}
+	text := o.core.identity.from
+	if o.Anonymous {
+		text = anonymousFrom
+	}
+	return o.Request.AddHeader("From", text+";tag="+sip.NewTag())
 }
 
 // refreshesTarget reports whether requests of method m and their 2xx carry a
@@ -126,32 +180,32 @@ func describesSender(m sip.Method) bool {
 }
 
 // describe adds Allow, Supported, User-Agent, Privacy and the extra headers.
-func (o *Outgoing) describe() error {
+func (o *Outgoing) describe(has *names) error {
 	c, req := o.core, o.Request
-	add := func(name, value string) error {
-		if value == "" || req.HasHeader(name) {
+	add := func(has bool, name, value string) error {
+		if has || value == "" {
 			return nil
 		}
 		return req.AddHeader(name, value)
 	}
 	if describesSender(req.Method()) {
-		if err := add("Allow", c.identity.allow); err != nil {
+		if err := add(has.allow, "Allow", c.identity.allow); err != nil {
 			return err
 		}
-		if err := add("Supported", c.identity.supported); err != nil {
+		if err := add(has.supported, "Supported", c.identity.supported); err != nil {
 			return err
 		}
 	}
 	if req.Method() == sip.OPTIONS {
-		if err := add("Accept", c.identity.accept); err != nil { // RFC 3261 §11.1
+		if err := add(has.accept, "Accept", c.identity.accept); err != nil { // RFC 3261 §11.1
 			return err
 		}
 	}
 	if o.Anonymous {
-		if err := add("Privacy", "id"); err != nil {
+		if err := add(has.privacy, "Privacy", "id"); err != nil {
 			return err
 		}
-	} else if err := add("User-Agent", c.o.UserAgent); err != nil {
+	} else if err := add(has.userAgent, "User-Agent", c.o.UserAgent); err != nil {
 		return err
 	}
 	return addExtra(c.identity.extra, req.HasHeader, req.AddHeader)

@@ -10,8 +10,7 @@ import (
 
 // cancellation is what an INVITE knows of its CANCEL.
 type cancellation struct {
-	transaction.Client // of the CANCEL; replaced when it has to go again
-
+	try         *transaction.Client // of the newest CANCEL; few requests ever need one
 	wanted      bool
 	sent        bool
 	provisional bool // one has come for the newest attempt: a CANCEL may go
@@ -63,8 +62,8 @@ func (o *Outgoing) sendCancel() {
 		req, _ = transaction.NewCancel(o.sent)
 	}
 	o.cancel.sent = true
-	o.cancel.Client = transaction.Client{}
-	c.layer.Request(&o.cancel.Client, k, req, (*cancelUser)(o))
+	o.cancel.try = new(transaction.Client)
+	c.layer.Request(o.cancel.try, k, req, (*cancelUser)(o))
 	o.try.Canceled()
 }
 
@@ -86,7 +85,7 @@ func (u *cancelUser) Response(*sip.Response) {}
 // Fail sends the CANCEL again on the next flow if this one was lost.
 func (u *cancelUser) Fail(error) {
 	o := (*Outgoing)(u)
-	if o.cancel.Link().Down() && o.phase == pending && o.core.closed == nil {
+	if o.cancel.try.Link().Down() && o.phase == pending && o.core.closed == nil {
 		o.cancel.sent = false
 		o.core.cancels = append(o.core.cancels, o)
 	}

@@ -30,23 +30,24 @@ type FlowInfo struct {
 type link struct {
 	transaction.Link
 	info      FlowInfo
-	transport string         // of our Via
+	via       string         // our Via up to its branch
 	preloaded sip.NameAddr   // Route to the server
 	services  []sip.NameAddr // Service-Route of the registration on the flow
 }
 
 func (c *Core) newLink(f Flow, info FlowInfo) *link {
 	k := &link{
-		Link:      transaction.Link{Flow: f, Server: info.Server},
-		info:      info,
-		transport: c.o.ViaTransport,
+		Link: transaction.Link{Flow: f, Server: info.Server},
+		info: info,
 	}
-	if k.transport == "" {
-		k.transport = "WS"
+	via := sip.Via{Transport: c.o.ViaTransport, Host: c.o.ViaHost}
+	if via.Transport == "" {
+		via.Transport = "WS"
 		if info.Secure {
-			k.transport = "WSS"
+			via.Transport = "WSS"
 		}
 	}
+	k.via = via.String() + ";branch="
 	host := info.Host
 	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
 		host = "[" + host + "]" // IPv6, as net/url gives it
@@ -54,6 +55,9 @@ func (c *Core) newLink(f Flow, info FlowInfo) *link {
 	k.preloaded.URI = sip.URI{Scheme: "sip", Host: host, Port: info.Port, Params: ";lr;transport=ws"}
 	return k
 }
+
+// newVia is our Via for a new transaction on the flow.
+func (k *link) newVia() string { return k.via + sip.NewBranch() }
 
 // current returns the newest flow, nil when there is none.
 func (c *Core) current() *link {

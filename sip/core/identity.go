@@ -11,10 +11,10 @@ import (
 
 // identity is who we are on the wire.
 type identity struct {
-	from         sip.NameAddr // without tag
-	contact      string       // as written, with ob
-	anonymous    string       // the same for anonymous requests
-	public, temp sip.URI      // GRUUs; zero: none
+	from         string  // as written, without tag
+	contact      string  // as written, with ob
+	anonymous    string  // the same for anonymous requests
+	public, temp sip.URI // GRUUs; zero: none
 	extra        []sip.Field
 	allow        string
 	supported    string
@@ -23,9 +23,12 @@ type identity struct {
 
 var anonymousURI = sip.URI{Scheme: "sip", User: "anonymous", Host: "anonymous.invalid"}
 
+// anonymousFrom is From for anonymous requests, without tag (RFC 3323 §4.1.1.3).
+var anonymousFrom = sip.NameAddr{Display: "Anonymous", URI: anonymousURI}.String()
+
 func newIdentity(o Options) identity {
 	id := identity{
-		from:      sip.NameAddr{Display: o.DisplayName, URI: o.URI},
+		from:      sip.NameAddr{Display: o.DisplayName, URI: o.URI}.String(),
 		extra:     slices.Clone(o.ExtraHeaders),
 		supported: strings.Join(o.Supported, ", "),
 		accept:    strings.Join(o.Accept, ", "),
@@ -61,7 +64,9 @@ func (id *identity) contactFor(contact sip.URI, anonymous bool) sip.NameAddr {
 }
 
 // SetDisplayName changes the display name in From. Locked.
-func (c *Core) SetDisplayName(name string) { c.identity.from.Display = name }
+func (c *Core) SetDisplayName(name string) {
+	c.identity.from = sip.NameAddr{Display: name, URI: c.o.URI}.String()
+}
 
 // SetExtraHeaders changes the fields added to every message. Locked.
 func (c *Core) SetExtraHeaders(fields []sip.Field) { c.identity.extra = slices.Clone(fields) }
