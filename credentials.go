@@ -13,7 +13,6 @@ import (
 func (c *Config) policy() digest.Policy {
 	p := digest.Policy{
 		PreferAuthInt: c.PreferAuthInt,
-		Bearer:        c.AuthorizationJWT != "" || c.Credentials != nil,
 	}
 	if c.DisableMD5 {
 		p.Algorithms = []digest.Algorithm{digest.SHA512256, digest.SHA512256Sess, digest.SHA256, digest.SHA256Sess}

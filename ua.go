@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/gosipua/sipua/registrar"
@@ -16,9 +15,6 @@ import (
 	"github.com/gosipua/sipua/sip/digest"
 	"github.com/gosipua/sipua/transport"
 )
-
-// shutdownLimit bounds Shutdown by itself.
-const shutdownLimit = 5 * time.Second
 
 // UA is a SIP user agent: one address of record, registered over one of its
 // WebSocket servers, with any number of calls. Make one with [NewUA], Start it,
@@ -39,8 +35,7 @@ type UA struct {
 	register bool
 	log      *slog.Logger
 	ready    *readiness
-	once     sync.Once     // Close and Shutdown, the first of them
-	closed   chan struct{} // closed when one of them begins
+	end      ending
 }
 
 // NewUA validates cfg as a whole and wires a UA from it. It does no I/O. The
@@ -58,7 +53,7 @@ func NewUA(cfg Config) (*UA, error) {
 		register: *cfg.Register,
 		log:      cfg.Logger,
 		ready:    newReadiness(),
-		closed:   make(chan struct{}),
+		end:      newEnding(),
 	}
 	ua.wireCore(&cfg)
 	ua.wireTransport(&cfg)
@@ -76,6 +71,7 @@ func (ua *UA) wireCore(cfg *Config) {
 		UserAgent:                         cfg.UserAgent,
 		PreloadedRoute:                    cfg.UsePreloadedRoute,
 		Allow:                             allowed,
+		Accept:                            accepted,
 		Supported:                         []string{"outbound", "path", "gruu"},
 		ExtraHeaders:                      cfg.ExtraHeaders,
 		Policy:                            cfg.policy(),
@@ -110,6 +106,9 @@ var allowed = []sip.Method{
 	sip.INVITE, sip.ACK, sip.CANCEL, sip.BYE, sip.UPDATE, sip.OPTIONS,
 	sip.INFO, sip.MESSAGE, sip.NOTIFY, sip.REFER,
 }
+
+// accepted are the bodies that a UA reads.
+var accepted = []string{"application/sdp", "multipart/mixed", "multipart/alternative", "application/dtmf-relay"}
 
 func (ua *UA) wireTransport(cfg *Config) {
 	ua.pool = transport.NewPool(transport.Options{
@@ -220,10 +219,19 @@ func (ua *UA) wireCalls(cfg *Config) {
 	})
 }
 
+// eventKind names the events of which an application that is far behind gets the
+// newest only.
+type eventKind uint8
+
+const (
+	eventConnection eventKind = iota
+	eventRegistration
+)
+
 // connection tells the application of a change of the connection.
 func (ua *UA) connection(e ConnectionEvent) {
 	if h := ua.handler.Connection; h != nil {
-		ua.events.Push(func() { h(e) })
+		ua.events.PushNewest(eventConnection, func() { h(e) })
 	}
 }
 
@@ -239,7 +247,7 @@ func (ua *UA) registration(e registrar.Event) {
 		}
 	}
 	if h := ua.handler.Registration; h != nil {
-		ua.events.Push(func() { h(e) })
+		ua.events.PushNewest(eventRegistration, func() { h(e) })
 	}
 }
 
@@ -282,7 +290,7 @@ func (ua *UA) asking(h func(context.Context, *sip.Request) sip.StatusCode) func(
 // and does just that.
 func (ua *UA) Start(ctx context.Context) error {
 	select {
-	case <-ua.closed:
+	case <-ua.end.begun:
 		return net.ErrClosed
 	default:
 	}
@@ -293,58 +301,11 @@ func (ua *UA) Start(ctx context.Context) error {
 	select {
 	case <-ua.ready.ch:
 		return ua.ready.err()
-	case <-ua.closed:
+	case <-ua.end.begun:
 		return net.ErrClosed
 	case <-ctx.Done():
 		return errors.Join(context.Cause(ctx), ua.ready.lastFailure())
 	}
-}
-
-// Shutdown ends everything politely: it hangs up every call, removes the
-// registration and closes the connection, waiting for the answers until ctx
-// ends, 5 s at most; with a ctx that has ended it still writes BYE and
-// un-REGISTER. It does not wait for the application's handlers, so it may be
-// called from one. Afterwards everything returns an error that is
-// [net.ErrClosed], a second Shutdown too.
-func (ua *UA) Shutdown(ctx context.Context) error {
-	err := net.ErrClosed
-	ua.once.Do(func() {
-		close(ua.closed)
-		err = ua.shutdown(ctx)
-	})
-	return err
-}
-
-func (ua *UA) shutdown(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, shutdownLimit)
-	defer cancel()
-	ua.calls.HangupAll()
-	err := ua.calls.Wait(ctx)
-	if ua.reg.Registration().Bound() {
-		err = errors.Join(err, ua.reg.Unregister(ctx, false))
-	}
-	ua.calls.Close()
-	ua.reg.Close()
-	ua.core.Close(net.ErrClosed)
-	err = errors.Join(err, ua.pool.Shutdown(ctx))
-	ua.core.Wait()
-	return err
-}
-
-// Close ends everything at once: what is decided is written, within 200 ms,
-// then the connection is closed. Like Shutdown it waits for all that is the
-// UA's own and for no handler.
-func (ua *UA) Close() error {
-	err := net.ErrClosed
-	ua.once.Do(func() {
-		close(ua.closed)
-		ua.calls.Close()
-		ua.reg.Close()
-		ua.core.Close(net.ErrClosed)
-		err = ua.pool.Close()
-		ua.core.Wait()
-	})
-	return err
 }
 
 // Call calls target and returns when the call is up, or why it is not: an

@@ -20,8 +20,8 @@ var only = flag.String("only", "", "run the contestants of these `names` (a,b) a
 
 // contest has its contestants do b.N of the thing each, taking turns of batch at a
 // time, and reports of each contestant's turns the lower quartile, divided by batch:
-// time, processor time, allocations; then how many times the first one's time each
-// other takes. Turns and quartiles are what makes ratios mean something on a machine
+// time, processor time, allocations; then how many times the time of the one before it
+// each takes. Turns and quartiles are what makes ratios mean something on a machine
 // that others use, too: whatever else runs only ever adds time, and it hits neighbors
 // alike.
 func contest(b *testing.B, batch int, all ...contestant) {
@@ -42,18 +42,17 @@ func contest(b *testing.B, batch int, all ...contestant) {
 	}
 	b.StopTimer()
 	b.ReportMetric(0, "ns/op")
-	var first float64
+	var before float64
 	for i, c := range all {
 		per := func(f func(lap) float64) float64 { return lowerQuartile(laps[i], f) / float64(batch) }
 		took := per(func(l lap) float64 { return float64(l.time) })
 		b.ReportMetric(took, c.name+"-ns")
 		b.ReportMetric(per(func(l lap) float64 { return float64(l.cpu) }), c.name+"-cpu-ns")
 		b.ReportMetric(per(func(l lap) float64 { return float64(l.allocs) }), c.name+"-allocs")
-		if i == 0 {
-			first = took
-		} else {
-			b.ReportMetric(took/first, c.name+"/"+all[0].name)
+		if i > 0 {
+			b.ReportMetric(took/before, c.name+"/"+all[i-1].name)
 		}
+		before = took
 	}
 }
 

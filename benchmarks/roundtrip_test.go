@@ -21,10 +21,11 @@ import (
 // binding is the Contact of the REGISTERs measured.
 const binding = "<sip:bq7xw2kd@wjhqzbprxhmg.invalid;transport=ws>;expires=600"
 
-// sample is a REGISTER as sipua writes it, for the echo to carry the same bytes.
-func sample(b *testing.B, url string) []byte {
+// written is the n messages that sipua writes when it does do, for bare connections to
+// carry the same bytes.
+func written(b *testing.B, url string, n int, do func(*sipua.UA) error) (messages [][]byte) {
 	b.Helper()
-	sent := make(chan []byte, 1)
+	sent := make(chan []byte, n)
 	ua := newUA(b, url+"/sip", func(c *sipua.Config) {
 		c.Trace = func(e sipua.TraceEvent) {
 			if !e.In {
@@ -32,12 +33,14 @@ func sample(b *testing.B, url string) []byte {
 			}
 		}
 	})
-	if err := registerOnce(ua); err != nil {
+	if err := do(ua); err != nil {
 		b.Fatal(err)
 	}
-	msg := <-sent
+	for range n {
+		messages = append(messages, <-sent)
+	}
 	ua.Close()
-	return msg
+	return messages
 }
 
 // echoer is the bare limit: a gorilla connection whose read goroutine hands over by
@@ -45,19 +48,18 @@ func sample(b *testing.B, url string) []byte {
 type echoer struct {
 	conn *websocket.Conn
 	in   chan []byte
-	msg  []byte
 }
 
-// newEchoer makes one that sends msg. It talks to the server that the others talk to,
-// which answers it as it answers them: what differs is the client alone.
-func newEchoer(b *testing.B, url string, msg []byte) *echoer {
+// newEchoer connects to the server that the others talk to, which answers it as it
+// answers them: what differs is the client alone.
+func newEchoer(b *testing.B, url string) *echoer {
 	b.Helper()
 	c, _, err := websocket.DefaultDialer.Dial(url, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { c.Close() })
-	e := &echoer{c, make(chan []byte, 1), msg}
+	e := &echoer{c, make(chan []byte, 1)}
 	go func() {
 		defer close(e.in)
 		for {
@@ -71,8 +73,18 @@ func newEchoer(b *testing.B, url string, msg []byte) *echoer {
 	return e
 }
 
-func (e *echoer) roundTrip() bool {
-	return e.conn.WriteMessage(websocket.TextMessage, e.msg) == nil && len(<-e.in) > 0
+func (e *echoer) write(msg []byte) bool {
+	return e.conn.WriteMessage(websocket.TextMessage, msg) == nil
+}
+func (e *echoer) read() bool { return len(<-e.in) > 0 }
+
+// roundTrip sends a message and waits for the answer.
+func (e *echoer) roundTrip(msg []byte) bool { return e.write(msg) && e.read() }
+
+// call sends INVITE, ACK and BYE, and waits for 180, 200 and 200.
+func (e *echoer) call(messages [][]byte) bool {
+	return e.write(messages[0]) && e.read() && e.read() &&
+		e.write(messages[1]) && e.write(messages[2]) && e.read()
 }
 
 func newUA(b *testing.B, url string, change func(*sipua.Config)) *sipua.UA {
@@ -137,13 +149,13 @@ func BenchmarkRegister32(b *testing.B) { register(b, 32, 320) }
 
 func register(b *testing.B, conns, batch int) {
 	url, forSipgo := local(b), rootServer(b)
-	msg := sample(b, url)
+	msg := written(b, url, 1, registerOnce)[0]
 	var bare []*echoer
 	var ours []*sipua.UA
 	var theirs []*sipgo.Client
 	var uri gosip.Uri
 	for range conns {
-		bare = append(bare, newEchoer(b, url+"/sip", msg))
+		bare = append(bare, newEchoer(b, url+"/sip"))
 		ours = append(ours, newUA(b, url+"/sip", nil))
 		var c *sipgo.Client
 		c, uri = sipgoClient(b, forSipgo)
@@ -153,7 +165,7 @@ func register(b *testing.B, conns, batch int) {
 		return func(n int) { spread(b, conns, n, roundTrip) }
 	}
 	contest(b, batch,
-		contestant{"echo", over(func(i int) bool { return bare[i].roundTrip() })},
+		contestant{"echo", over(func(i int) bool { return bare[i].roundTrip(msg) })},
 		contestant{"sipua", over(func(i int) bool { return registerOnce(ours[i]) == nil })},
 		contestant{"sipgo", over(func(i int) bool { return sipgoRegister(theirs[i], uri) })},
 	)
@@ -193,7 +205,17 @@ func (mute) Close() error { return nil }
 // BenchmarkCall is INVITE, 180, 200, ACK, BYE, 200 without media.
 func BenchmarkCall(b *testing.B) {
 	ctx := context.Background()
-	ua := newUA(b, local(b)+"/sip", nil)
+	url := local(b)
+	ours := func(ua *sipua.UA) error {
+		s, err := ua.Call(ctx, "bob", &session.CallOptions{Media: mute{}})
+		if err != nil {
+			return err
+		}
+		return s.Hangup(ctx)
+	}
+	messages := written(b, url, 3, ours)
+	bare := newEchoer(b, url+"/sip")
+	ua := newUA(b, url+"/sip", nil)
 	c, uri := sipgoClient(b, rootServer(b))
 	dialogs := sipgo.NewDialogClientCache(c, gosip.ContactHeader{Address: gosip.Uri{Scheme: "sip", User: "alice", Host: "127.0.0.1"}})
 	calls := func(call func() error) func(n int) {
@@ -206,13 +228,13 @@ func BenchmarkCall(b *testing.B) {
 		}
 	}
 	contest(b, 25,
-		contestant{"sipua", calls(func() error {
-			s, err := ua.Call(ctx, "bob", &session.CallOptions{Media: mute{}})
-			if err != nil {
-				return err
+		contestant{"echo", calls(func() error {
+			if !bare.call(messages) {
+				return net.ErrClosed
 			}
-			return s.Hangup(ctx)
+			return nil
 		})},
+		contestant{"sipua", calls(func() error { return ours(ua) })},
 		contestant{"sipgo", calls(func() error {
 			req := gosip.NewRequest(gosip.INVITE, uri)
 			req.SetTransport("WS")

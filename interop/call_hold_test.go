@@ -41,6 +41,7 @@ func TestCallHold(t *testing.T) {
 			name = "Go calls"
 		}
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			k := startKamailio(t, kamailioOptions{})
 			alice, bob := newUA(t, k, "alice", sipua.Config{}), newPage(t, k, "bob")
 			ours, theirs := connected(t, alice, bob, byUs, rtc.Options{Codecs: []string{"PCMU"}})

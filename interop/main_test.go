@@ -7,6 +7,7 @@
 package interop_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,6 +18,17 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	parallel := "4" // more than there may be processors: the tests mostly wait
+	flag.Visit(func(f *flag.Flag) {
+		if f.Name == "test.parallel" {
+			parallel = f.Value.String()
+		}
+	})
+	if err := flag.Set("test.parallel", parallel); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
 	os.Exit(run(m))
 }
 

@@ -146,7 +146,7 @@ func TestOptions(t *testing.T) {
 	if allow := res.Header("Allow"); res.StatusCode() != 200 || !strings.Contains(allow, "INVITE") {
 		t.Errorf("answer of the page: %v, Allow %q", res.StatusCode(), allow)
 	}
-	if res, err = alice.SendOptions(step(t), "sip:"+sipDomain, nil); err != nil {
+	if _, err = alice.SendOptions(step(t), "sip:"+sipDomain, nil); err != nil {
 		t.Errorf("SendOptions to the server: %v", err)
 	}
 	if _, err = alice.SendOptions(step(t), "nobody", nil); sip.StatusOf(err) != sip.StatusNotFound {

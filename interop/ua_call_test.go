@@ -23,8 +23,8 @@ type uaCall struct {
 
 	u      *testUA
 	track  *rtc.LocalTrack
-	loud   atomic.Int64 // packets of G.711 received that are more than silence
-	first  atomic.Int64 // UnixNano of the first packet received
+	loud   atomic.Int64  // packets of G.711 received that are more than silence
+	first  chan struct{} // closed with the first packet received
 	holds  chan session.HoldState
 	digits chan session.DTMF
 	refers chan session.ReferProgress
@@ -64,7 +64,7 @@ func (u *testUA) answer(in *session.Incoming, media rtc.Options) *uaCall {
 
 func (u *testUA) newCall() *uaCall {
 	return &uaCall{
-		u: u, track: rtc.NewTrack(rtc.Audio),
+		u: u, track: rtc.NewTrack(rtc.Audio), first: make(chan struct{}),
 		holds:  make(chan session.HoldState, 64),
 		digits: make(chan session.DTMF, 64),
 		refers: make(chan session.ReferProgress, 64),
@@ -99,12 +99,14 @@ func (c *uaCall) talk() {
 	if codec.Name != "opus" {
 		go c.playTone(codec.Name)
 	}
-	for {
+	for n := 0; ; n++ {
 		p, err := in.ReadRTP()
 		if err != nil {
 			return
 		}
-		c.first.CompareAndSwap(0, time.Now().UnixNano())
+		if n == 0 {
+			close(c.first)
+		}
 		if codec.Name == "opus" {
 			err = c.track.WriteRTP(p)
 		} else if isLoud(codec.Name, p.Payload) {
@@ -116,21 +118,20 @@ func (c *uaCall) talk() {
 	}
 }
 
-// playTone sends 440 Hz, 20 ms at a time.
+// playTone sends 440 Hz, 20 ms at a time. What it could not send in time it sends at once, as its clock must not stand still.
 func (c *uaCall) playTone(codec string) {
 	const rate, frame = 8000, 160
-	ticker := time.NewTicker(frame * time.Second / rate)
-	defer ticker.Stop()
-	for n := 0; ; n += frame {
+	const length = frame * time.Second / rate
+	for n, due := 0, time.Now(); ; n, due = n+frame, due.Add(length) {
 		b := make([]byte, frame)
 		for i := range b {
 			b[i] = g711(codec, math.Sin(2*math.Pi*440*float64(n+i)/rate)/2)
 		}
-		if err := c.track.WriteSample(rtc.Sample{Data: b, Duration: frame * time.Second / rate}); err != nil {
+		if err := c.track.WriteSample(rtc.Sample{Data: b, Duration: length}); err != nil {
 			return
 		}
 		select {
-		case <-ticker.C:
+		case <-time.After(time.Until(due)):
 		case <-c.Context().Done():
 			return
 		}
@@ -177,6 +178,16 @@ func (c *uaCall) waitAnswered() {
 	c.u.t.Helper()
 	if err := c.WaitAnswered(step(c.u.t)); err != nil {
 		c.u.t.Fatalf("UA of %s: not answered: %v", c.u.User, err)
+	}
+}
+
+// waitFirst waits until the first packet has come in.
+func (c *uaCall) waitFirst() {
+	c.u.t.Helper()
+	select {
+	case <-c.first:
+	case <-time.After(stepLimit):
+		c.u.t.Fatalf("UA of %s: no packet within %v", c.u.User, stepLimit)
 	}
 }
 

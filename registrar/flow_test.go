@@ -44,6 +44,23 @@ func TestNewFlow(t *testing.T) {
 	})
 }
 
+// A loss without a reason is one that is net.ErrClosed all the same, and one that
+// is net.ErrClosed already is told as it is.
+func TestFlowLostReason(t *testing.T) {
+	for _, why := range []error{nil, net.ErrClosed} {
+		registered(t, func(r *rig) {
+			r.core.FlowDown(r.flow, why)
+			e := r.happened("unregistered")[0]
+			if !errors.Is(e.Err, net.ErrClosed) || why != nil && e.Err != why {
+				t.Errorf("lost by %v: %v", why, e.Err)
+			}
+			if e.Registration.Err != e.Err {
+				t.Errorf("the last failure is %v", e.Registration.Err)
+			}
+		})
+	}
+}
+
 // A flow that comes before the old one has gone takes over, and the old one's end
 // means nothing then.
 func TestFlowReplaced(t *testing.T) {

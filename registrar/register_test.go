@@ -55,6 +55,21 @@ Content-Length: 0
 	})
 }
 
+// Without an instance there is no reg-id either (RFC 5626 §4.2).
+func TestRequestWithoutInstance(t *testing.T) {
+	o := defaults()
+	o.InstanceID = ""
+	run(t, o, func(r *rig) {
+		r.up(serverA)
+		req := r.register()
+		if got := req.Header("Contact"); got != ours+";expires=600" {
+			t.Errorf("Contact %s", got)
+		}
+		r.grant(req, 600)
+		r.state(registrar.Registered)
+	})
+}
+
 // sorted is a message with its fields in order of their names.
 func sorted(text string) []string {
 	lines := strings.Split(text, "\n")
@@ -231,193 +246,6 @@ func TestShortLife(t *testing.T) {
 			r.grant(req, 10)
 		}
 	})
-}
-
-// 423: what the registrar names is asked for at once, and from then on.
-func TestIntervalTooBrief(t *testing.T) {
-	run(t, defaults(), func(r *rig) {
-		r.up(serverA)
-		first := r.register()
-		r.answer(first, "423 Interval Too Brief", "Min-Expires: 1800")
-		req := r.register()
-		if c := req.Header("Contact"); req.Header("Expires") != "1800" || !strings.HasSuffix(c, ";expires=1800") {
-			t.Errorf("Expires %s, Contact %s", req.Header("Expires"), c)
-		}
-		r.answer(req, "200 OK") // no Contact, no Expires: as asked
-		if got := time.Until(r.Registration().Expires); got != 1800*time.Second {
-			t.Errorf("bound for %v", got)
-		}
-		r.happened("registered")
-		r.due()
-		if got := r.register().Header("Expires"); got != "1800" {
-			t.Errorf("refresh asks for %s", got)
-		}
-	})
-}
-
-// A 423 that names nothing usable is a failure like any other.
-func TestIntervalTooBriefUnusable(t *testing.T) {
-	for _, field := range []string{"X: 1", "Min-Expires: 600", "Min-Expires: 5", "Min-Expires: soon", "Min-Expires: 86401"} {
-		t.Run(field, func(t *testing.T) {
-			run(t, defaults(), func(r *rig) {
-				r.up(serverA)
-				c := r.startRegister()
-				r.answer(r.register(), "423 Interval Too Brief", field)
-				c.returns(sip.StatusIntervalTooBrief)
-				r.happened("failed")
-				if wait := r.due(); wait < 30*time.Second || wait >= 60*time.Second {
-					t.Errorf("tried again after %v", wait)
-				}
-				r.register()
-			})
-		})
-	}
-}
-
-// A registrar that raises Min-Expires each time is given up for now, and heard
-// again later.
-func TestIntervalTooBriefForEver(t *testing.T) {
-	run(t, defaults(), func(r *rig) {
-		r.up(serverA)
-		for _, least := range []string{"700", "800", "900"} {
-			r.answer(r.register(), "423 Interval Too Brief", "Min-Expires: "+least)
-		}
-		r.answer(r.register(), "423 Interval Too Brief", "Min-Expires: 1000")
-		r.state(registrar.BackingOff)
-		r.due()
-		r.answer(r.register(), "423 Interval Too Brief", "Min-Expires: 1000")
-		if got := r.register().Header("Expires"); got != "1000" {
-			t.Errorf("asks for %s", got)
-		}
-	})
-}
-
-// 439: once more without reg-id (RFC 5626 §4.2.1), the instance stays.
-func TestWithoutOutbound(t *testing.T) {
-	run(t, defaults(), func(r *rig) {
-		r.up(serverA)
-		r.answer(r.register(), "439 First Hop Lacks Outbound Support")
-		req := r.register()
-		if c := req.Header("Contact"); strings.Contains(c, "reg-id") || !strings.Contains(c, "+sip.instance=") {
-			t.Errorf("Contact %s", c)
-		}
-		r.answer(req, "439 First Hop Lacks Outbound Support")
-		r.state(registrar.BackingOff)
-	})
-}
-
-// What comes with a binding is handed on.
-func TestHandedOn(t *testing.T) {
-	run(t, defaults(), func(r *rig) {
-		check := func(when, contact, route string) {
-			t.Helper()
-			var got string
-			r.core.Lock()
-			got = r.core.ContactFor(false).URI.String()
-			r.core.Unlock()
-			if got != contact {
-				t.Errorf("%s: Contact %s, want %s", when, got, contact)
-			}
-			ctx, cancel := context.WithCancel(context.Background())
-			c := r.start(func() error {
-				_, err := r.core.Do(ctx, sip.NewRequest(sip.MESSAGE, uri("sip:bob@example.com")))
-				return err
-			})
-			r.flow.mu.Lock()
-			sent := strings.Join(r.flow.sent, "")
-			r.flow.sent = nil
-			r.flow.mu.Unlock()
-			cancel()
-			c.returns(context.Canceled)
-			if !strings.HasPrefix(sent, "MESSAGE ") || strings.Contains(sent, "Route: ") != (route != "") || !strings.Contains(sent, route) {
-				t.Errorf("%s: want route %q in\n%s", when, route, sent)
-			}
-		}
-		const plain, route = contact + ";ob", "Route: <sip:p2.example.com;lr>"
-		r.up(serverA)
-		req := r.register()
-		check("before", plain, "")
-		r.answer(req, "200 OK", "Contact: <sip:bob@b1.invalid>, <"+contact+`>;expires=600;pub-gruu="`+pub+`";temp-gruu="`+temp+`"`,
-			"Service-Route: <sip:p2.example.com;lr>", "Flow-Timer: 120")
-		check("registered", pub, route)
-		reg := r.Registration()
-		if reg.Public != uri(pub) || reg.Temporary != uri(temp) || reg.Rewritten || len(reg.Contacts) != 2 {
-			t.Errorf("%+v", reg)
-		}
-		reg.Contacts[0].URI.User = "changed"
-		if got := r.Registration().Contacts[0].URI.User; got != "bob" {
-			t.Errorf("a copy changes the Registration: %s", got)
-		}
-
-		r.due()
-		r.grant(r.register(), 600, "Flow-Timer: 120")
-		check("refreshed without", plain, "")
-		r.due()
-		r.grant(r.register(), 600, "Service-Route: <sip:p2.example.com;lr>")
-		check("refreshed with a route", plain, route)
-
-		c := r.startUnregister(false)
-		req = r.removal(ours)
-		r.answer(req, "200 OK", "Service-Route: <sip:p2.example.com;lr>")
-		c.returns(nil)
-		check("removed", plain, "")
-
-		r.startRegister()
-		r.answer(r.register(), "200 OK", "Contact: <"+contact+`>;expires=600;pub-gruu="`+pub+`"`, "Flow-Timer: 60")
-		check("registered again", pub, "")
-		r.down()
-		r.core.Lock()
-		if got := r.core.ContactFor(false).URI.String(); got != plain {
-			t.Errorf("flow lost: Contact %s", got)
-		}
-		r.core.Unlock()
-		r.up(serverA)
-		r.grant(r.register(), 600, "Flow-Timer: 60")
-		r.core.Lock()
-		want := []time.Duration{120 * time.Second, 0, 60 * time.Second, 60 * time.Second}
-		if d := cmp.Diff(want, r.keep); d != "" {
-			t.Errorf("keep-alive (-want +got): %s", d)
-		}
-		r.core.Unlock()
-	})
-}
-
-// A Contact changed by the registrar is ours all the same, and so is a 200 that
-// lists none; but not several of others.
-func TestBindingInAnswer(t *testing.T) {
-	for _, tt := range []struct {
-		name   string
-		fields []string
-		want   error
-		life   time.Duration
-	}{
-		{"rewritten", []string{"Contact: <sip:x@203.0.113.1:5060>;expires=90"}, nil, 90 * time.Second},
-		{"no Contact", nil, nil, 600 * time.Second},
-		{"several foreign", []string{"Contact: <sip:x@203.0.113.1>, <sip:y@203.0.113.2>"}, registrar.ErrNoBinding, 0},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			run(t, defaults(), func(r *rig) {
-				r.up(serverA)
-				c := r.startRegister()
-				r.answer(r.register(), "200 OK", tt.fields...)
-				c.returns(tt.want)
-				reg := r.Registration()
-				if tt.want != nil {
-					if reg.Bound() || reg.State != registrar.BackingOff || !errors.Is(reg.Err, tt.want) {
-						t.Errorf("%+v", reg)
-					}
-					r.happened("failed")
-					r.due()
-					r.grant(r.register(), 600)
-					r.state(registrar.Registered)
-					return
-				}
-				if got := time.Until(reg.Expires); got != tt.life || !reg.Rewritten {
-					t.Errorf("expires in %v, %+v", got, reg)
-				}
-			})
-		})
-	}
 }
 
 // Provisional responses change nothing.

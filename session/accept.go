@@ -19,13 +19,17 @@ type acceptance struct {
 }
 
 // respondOffer answers an INVITE with 200 and the description, and waits for
-// the ACK.
-func (s *Session) respondOffer(in *core.Incoming, d Description, headers []sip.Field) { // [locked]
+// the ACK. False: nothing can be answered any more, its connection is gone.
+func (s *Session) respondOffer(in *core.Incoming, d Description, headers []sip.Field) bool { // [locked]
+	if in.Answered() {
+		return false
+	}
 	in.Respond(s.ok(in, d, headers))
 	a := &acceptance{in: in, seq: in.Request().CSeq().Seq, interval: t1}
 	a.giveUp = s.after(64*t1, func() { s.noACK(a) })
 	a.schedule(s)
 	s.accept = a
+	return true
 }
 
 // ok is a 200 with a description and the application's fields.
@@ -34,9 +38,7 @@ func (s *Session) ok(in *core.Incoming, d Description, headers []sip.Field) *sip
 	for _, f := range headers {
 		s.logError("header of 200", res.AddHeader(f.Name, f.Value))
 	}
-	if len(d.Body) > 0 {
-		s.logError("body of 200", res.SetBody(d.ContentType, d.Body))
-	}
+	s.logError("body of 200", d.into(res))
 	return res
 }
 
@@ -57,7 +59,7 @@ func (a *acceptance) stop() { // [locked]
 func (s *Session) noACK(a *acceptance) { // [locked]
 	a.stop()
 	s.accept = nil
-	s.byebye = sip.Field{Name: "Reason", Value: `SIP;cause=408;text="ACK missing"`}
+	s.byeReason = sip.Reason{Protocol: "SIP", Cause: 408, Text: "ACK missing"}.String()
 	s.step(inNoACK, event{end: &EndError{Kind: EndNoACK, Err: &sip.TimeoutError{Timer: "H", Method: sip.ACK}}})
 }
 
@@ -71,8 +73,7 @@ func (s *Session) receiveACK(req *sip.Request) { // [locked]
 	s.accept = nil
 	s.step(inACK, event{})
 	if s.oa.state == oaOffered {
-		d, _ := descriptionOf(req)
-		s.answerCame(d)
+		s.answerCame(contentOf(req).sdp)
 	}
 	s.next()
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,53 +9,63 @@ import (
 	"github.com/gosipua/sipua/sip"
 )
 
-const sdpType = "application/sdp"
+// errNoDescription: a Media made no description, or one that cannot be sent.
+var errNoDescription = errors.New("session: media made no description that can be sent")
 
-// descriptionOf returns the session description that a message carries.
-func descriptionOf(m interface {
-	ContentType() string
-	Body() []byte
-}) (Description, bool) {
-	if body := m.Body(); len(body) > 0 && m.ContentType() == sdpType {
-		return Description{ContentType: sdpType, Body: body}, true
+// check reports whether d can go into a message.
+func (d Description) check() error {
+	if len(d.Body) == 0 {
+		return errNoDescription
 	}
-	return Description{}, false
+	if err := d.into(&sip.Response{}); err != nil {
+		return fmt.Errorf("%w: %w", errNoDescription, err)
+	}
+	return nil
 }
 
-// optionalBody reports whether the sender lets us ignore its body
-// (RFC 3261 §20.11).
-func optionalBody(req *sip.Request) bool {
-	return strings.Contains(strings.ToLower(req.Header("Content-Disposition")), "handling=optional")
-}
-
-// warning explains a 488 (RFC 3261 §20.43), in the Media's own words where it
-// has any.
-func warning(why error) []sip.Field {
-	if why == nil {
+// into makes d the body of a message; without one it does nothing.
+func (d Description) into(m interface{ SetBody(string, []byte) error }) error {
+	if len(d.Body) == 0 {
 		return nil
 	}
-	code, text := 399, why.Error()
-	var own interface {
-		Warning() (code int, text string)
-	}
-	switch {
-	case errors.As(why, &own):
-		code, text = own.Warning()
-	case errors.Is(why, ErrUnacceptable):
-		code = 304
-	}
-	return []sip.Field{{Name: "Warning", Value: fmt.Sprintf("%d sipua %s", code, quoted(text))}}
+	return m.SetBody(d.ContentType, d.Body)
 }
 
-// quoted is text as a quoted-string of plain characters.
-func quoted(text string) string {
-	return `"` + strings.Map(func(r rune) rune {
+// refusal returns the answer to an offer that takes nothing of it: each m-line
+// with port 0 (RFC 3264 §6). It is what a Media need not be asked for.
+func (d Description) refusal() Description {
+	if len(d.Body) == 0 {
+		return Description{}
+	}
+	var b bytes.Buffer
+	b.WriteString("v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\n")
+	for line := range strings.Lines(string(d.Body)) {
+		line = strings.TrimRight(line, "\r\n")
+		media, rest, _ := strings.Cut(line, " ")
+		_, formats, ok := strings.Cut(rest, " ")
 		switch {
-		case r == '"' || r == '\\':
-			return '\''
-		case r < ' ' || r == 0x7f:
-			return ' '
+		case strings.HasPrefix(line, "t="):
+			b.WriteString(line + "\r\n")
+		case strings.HasPrefix(line, "m=") && ok:
+			b.WriteString(media + " 0 " + formats + "\r\n")
 		}
-		return r
-	}, text) + `"`
+	}
+	return Description{ContentType: d.ContentType, Body: b.Bytes()}
+}
+
+// refusalOf returns the final response to an offer that a Media could not
+// answer: 488 where the offer is to blame, else 500. Other errors say more of
+// our inside than concerns the far end.
+func refusalOf(err error) (sip.StatusCode, []sip.Field) {
+	if !errors.Is(err, ErrUnacceptable) {
+		return sip.StatusServerInternalError, nil
+	}
+	w := sip.Warning{Code: 399, Agent: "sipua", Text: "session description not acceptable"}
+	var why interface {
+		Warning() (code int, text string)
+	}
+	if errors.As(err, &why) {
+		w.Code, w.Text = why.Warning()
+	}
+	return sip.StatusNotAcceptableHere, []sip.Field{{Name: "Warning", Value: w.String()}}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -109,11 +110,7 @@ func (s *Session) sendRTPDigit(ctx context.Context, digit rune, d time.Duration)
 		return s.cause()
 	}
 	outcome := make(chan error, 1)
-	var err error
-	s.work(func() {
-		defer guard(&err)
-		err = media.SendDTMF(s.ctx, digit, d)
-	}, func() { outcome <- err })
+	s.work(func() error { return media.SendDTMF(s.ctx, digit, d) }, func(err error) { outcome <- err })
 	c.Unlock()
 	select {
 	case err := <-outcome:
@@ -139,26 +136,28 @@ func (s *Session) pause(ctx context.Context, d time.Duration) error {
 // receiveInfo takes an INFO request: a digit, or the application's business.
 func (s *Session) receiveInfo(in *core.Incoming) { // [locked]
 	req := in.Request()
-	if req.ContentType() == dtmfType {
-		d, ok := parseDTMF(string(req.Body()))
-		if !ok {
-			in.Reply(sip.StatusBadRequest, "Signal missing or malformed")
-			return
-		}
-		in.Reply(sip.StatusOK, "")
-		s.emitDTMF(d)
-		return
-	}
-	if req.HasHeader("Info-Package") { // none of ours (RFC 6086 §4.2.2)
+	switch {
+	case req.ContentType() == dtmfType:
+		s.receiveDigit(in)
+	case req.HasHeader("Info-Package"): // none of ours (RFC 6086 §4.2.2)
 		in.Reply(sip.StatusBadInfoPackage, "", sip.Field{Name: "Recv-Info", Value: ""})
-		return
+	case s.handler.Info == nil && len(req.Body()) == 0: // nothing that could be misunderstood
+		in.Reply(sip.StatusOK, "")
+	default:
+		s.ask(in, s.handler.Info, sip.StatusUnsupportedMediaType, sip.Field{Name: "Accept", Value: dtmfType})
 	}
-	s.ask(in, s.handler.Info, sip.StatusUnsupportedMediaType, sip.Field{Name: "Accept", Value: dtmfType})
 }
 
-// receiveMessage takes a MESSAGE inside the call.
-func (s *Session) receiveMessage(in *core.Incoming) { // [locked]
-	s.ask(in, s.handler.Message, sip.StatusMethodNotAllowed)
+func (s *Session) receiveDigit(in *core.Incoming) { // [locked]
+	d, ok := parseDTMF(string(in.Request().Body()))
+	switch {
+	case !ok:
+		in.Reply(sip.StatusBadRequest, "Signal missing or malformed")
+	case !s.tellDTMF(d):
+		retryLater(in)
+	default:
+		in.Reply(sip.StatusOK, "")
+	}
 }
 
 // ask lets the application answer a request, with def where it does not care.
@@ -184,7 +183,7 @@ func (s *Session) ask(in *core.Incoming, h func(*Session, *sip.Request) sip.Stat
 }
 
 // parseDTMF reads an application/dtmf-relay body. Its lines may come in any
-// order and end; a missing duration is 100 ms.
+// order and end; a missing duration is 100 ms, and none is longer than 6 s.
 func parseDTMF(body string) (DTMF, bool) {
 	d := DTMF{Duration: DefaultDTMFDuration, INFO: true}
 	for line := range strings.Lines(body) {
@@ -196,8 +195,8 @@ func parseDTMF(body string) (DTMF, bool) {
 				d.Digit = rune(strings.ToUpper(value)[0])
 			}
 		case "duration":
-			if ms, err := strconv.Atoi(value); err == nil && ms > 0 && ms <= int(MaxDTMFDuration.Milliseconds()) {
-				d.Duration = time.Duration(ms) * time.Millisecond
+			if ms, err := strconv.Atoi(value); err == nil && ms > 0 {
+				d.Duration = min(time.Duration(min(ms, math.MaxInt32))*time.Millisecond, MaxDTMFDuration)
 			}
 		}
 	}

@@ -33,7 +33,8 @@ type Handler struct {
 	DTMF func(s *Session, d DTMF)
 
 	// Info gets an INFO request that carries no digit and returns the status
-	// that answers it (RFC 6086 §4.2.2). Nil means 415.
+	// that answers it (RFC 6086 §4.2.2). Nil means 415, and 200 to one that
+	// carries nothing.
 	Info func(s *Session, req *sip.Request) sip.StatusCode
 
 	// Message gets a MESSAGE inside the call and returns the status that
@@ -66,34 +67,56 @@ func (s *Session) setHandler(h *Handler) { // [locked]
 	}
 }
 
-func (s *Session) emitState(st State) { // [locked]
+// tell queues an event; nothing follows the end of the call. False: the
+// application is too far behind.
+func (s *Session) tell(event func()) bool { // [locked]
+	return s.err != nil || s.events.Push(event)
+}
+
+// eventKind names the events of which the newest says all.
+type eventKind uint8
+
+const (
+	eventMedia eventKind = iota
+	eventHold
+	eventMute
+)
+
+// tellNewest queues an event that is not lost: when the application is too far
+// behind, the newest of its kind waits in the place of those before.
+func (s *Session) tellNewest(kind eventKind, event func()) { // [locked]
+	if s.err == nil {
+		s.events.PushNewest(kind, event)
+	}
+}
+
+// tellState queues a state, of which a call has only a few.
+func (s *Session) tellState(st State) { // [locked]
 	if h := s.handler.State; h != nil {
-		s.events.Push(func() { h(s, st) })
+		s.events.PushFinal(func() { h(s, st) })
 	}
 }
 
-func (s *Session) emitProgress(res *sip.Response) { // [locked]
+func (s *Session) tellProgress(res *sip.Response) { // [locked]
 	if h := s.handler.Progress; h != nil {
-		s.events.Push(func() { h(s, res) })
+		s.tell(func() { h(s, res) })
 	}
 }
 
-func (s *Session) emitConnected() { // [locked]
+func (s *Session) tellConnected() { // [locked]
 	if h := s.handler.Media; h != nil {
-		s.events.Push(func() { h(s) })
+		s.tellNewest(eventMedia, func() { h(s) })
 	}
 }
 
-func (s *Session) emitDTMF(d DTMF) { // [locked]
-	if h := s.handler.DTMF; h != nil {
-		s.events.Push(func() { h(s, d) })
-	}
+func (s *Session) tellDTMF(d DTMF) bool { // [locked]
+	h := s.handler.DTMF
+	return h == nil || s.tell(func() { h(s, d) })
 }
 
-func (s *Session) emitRefer(p ReferProgress) { // [locked]
-	if h := s.handler.Refer; h != nil {
-		s.events.Push(func() { h(s, p) })
-	}
+func (s *Session) tellTransfer(p ReferProgress) bool { // [locked]
+	h := s.handler.Refer
+	return h == nil || s.tell(func() { h(s, p) })
 }
 
 // noteHold takes over what an exchange came to.
@@ -104,6 +127,6 @@ func (s *Session) noteHold(st MediaState) { // [locked]
 	s.holding = st
 	if h := s.handler.Hold; h != nil {
 		hs := HoldState{Local: st.LocalHold, Remote: st.RemoteHold}
-		s.events.Push(func() { h(s, hs) })
+		s.tellNewest(eventHold, func() { h(s, hs) })
 	}
 }

@@ -120,7 +120,7 @@ func TestInfo(t *testing.T) {
 			"duration = 200\nsignal = d\n":       "dtmf D 200ms",
 			"Signal=*":                           "dtmf * 100ms",
 			"Signal=#\r\nDuration=999999999":     "dtmf # 6s",
-			"Signal=1\r\nDuration=1":             "dtmf 1 70ms",
+			"Signal=1\r\nDuration=1":             "dtmf 1 1ms",
 			"Signal=1\r\nDuration=x":             "dtmf 1 100ms",
 			"Signal=\r\n":                        "",
 			"Signal=12":                          "",
@@ -130,8 +130,6 @@ func TestInfo(t *testing.T) {
 			"\x00":                               "",
 			"Signal=1\r\nSignal=2\r\n":           "dtmf 2 100ms",
 			strings.Repeat("x", 9000) + "\r\n":   "",
-			"Signal=10\r\nDuration=250\r\n":      "dtmf * 250ms",
-			"Signal=11\r\nDuration=250\r\n":      "dtmf # 250ms",
 			"Signal: 3\r\n":                      "",
 			" Signal=7 \r\n Duration=\t300 \r\n": "dtmf 7 300ms",
 		} {

@@ -1,27 +1,29 @@
 package session
 
 import (
-	"context"
 	"errors"
-	"time"
 
 	"github.com/gosipua/sipua/sip"
+	"github.com/gosipua/sipua/sip/core"
 )
 
 // exchange is one offer/answer exchange: what the machine's actions mean for
 // the messages that carry it. The funcs run with the core's mutex held.
 type exchange struct {
-	opts  OfferOptions
-	fresh bool // with new media in place of the present one
+	in       *core.Incoming // the peer's request inside the call that it answers; nil for ours and for the INVITE's
+	opts     OfferOptions
+	keepHold bool // opts.Hold is what holds when it begins
+	fresh    bool // with new media in place of the present one
 
-	sendOffer  func(Description)                    // ours goes onto the wire
-	sendAnswer func(Description)                    // the answer to the peer's goes onto the wire
-	refuse     func(code sip.StatusCode, why error) // the peer's is refused
-	done       func(error)                          // it is over; nil when both sides agree
+	sendOffer  func(Description)                                        // ours goes onto the wire
+	sendAnswer func(Description)                                        // the answer to the peer's goes onto the wire
+	refuse     func(code sip.StatusCode, fields []sip.Field, why error) // the peer's is refused
+	done       func(error)                                              // it is over; nil when both sides agree
 
-	media  Media     // the Media at work: s.media, or its successor until all is agreed
-	source *mediaTag // whose events media reports
+	media  Media     // the Media at work: s.media, or its successor until all is agreed; the worker's while it runs
+	source *mediaTag // whose events a successor reports
 	final  func()    // applies the final answer
+	tries  int       // how often the peer had an offer of its own under way
 }
 
 func (x *exchange) finish(err error) {
@@ -39,7 +41,6 @@ func (s *Session) offer(x *exchange) { // [locked]
 	}
 	switch s.oa.step(oaWant) {
 	case oaMakeOffer:
-		s.open = x
 		s.makeOffer(x)
 	case oaPending:
 		s.waiting = append(s.waiting, x)
@@ -51,7 +52,7 @@ func (s *Session) offer(x *exchange) { // [locked]
 // inviteBusy reports whether an INVITE or UPDATE of the dialog is under way in
 // either direction, so that ours must wait (RFC 3261 §14.1, RFC 3311 §5.1).
 func (s *Session) inviteBusy() bool { // [locked]
-	return s.inv != nil || s.glare != nil || (s.accept != nil && s.usage.state == Confirmed)
+	return s.ours != nil || s.glare != nil || s.accept != nil
 }
 
 // next starts the exchange that waits longest, if it can start now.
@@ -86,58 +87,64 @@ func (s *Session) keepMedia(x *exchange, agreed bool) { // [locked]
 		old, s.media, s.source = s.media, x.media, x.source
 	}
 	x.media = nil
-	if old != nil {
-		s.work(func() { s.logError("close media", old.Close()) }, nil)
-	}
+	s.closeMedia(old, nil)
 }
 
-// mediaFor returns the Media that x works with, a new one where there is none
-// or x wants it fresh. It runs on the worker.
-func (s *Session) mediaFor(x *exchange, present Media, factory MediaFactory, muted MuteSet) (err error) {
-	defer guard(&err)
-	if x.media != nil {
-		return nil
-	}
-	if present != nil && !x.fresh {
-		x.media = present
-		return nil
+// mediaJob is what the worker needs for a description.
+type mediaJob struct {
+	x       *exchange
+	opts    OfferOptions
+	present Media
+	factory MediaFactory
+	events  MediaEvents
+	muted   MuteSet
+}
+
+// begin opens x.
+func (s *Session) begin(x *exchange) *mediaJob { // [locked]
+	s.open = x
+	if x.keepHold {
+		x.opts.Hold = s.holding.LocalHold
 	}
 	x.source = &mediaTag{}
-	m, err := factory.NewMedia(MediaOptions{Previous: present, Events: s.mediaEvents(x.source)})
-	if err != nil {
-		return err
-	}
-	if muted != (MuteSet{}) {
-		m.Mute(muted, true)
-	}
-	x.media = m
-	return nil
+	return &mediaJob{x: x, opts: x.opts, present: s.media, factory: s.factory, events: s.mediaEvents(x.source), muted: s.muted}
 }
 
-// overtaken closes what an exchange made for a call that ended meanwhile. It
-// reports whether the call is over.
-func (s *Session) overtaken(x *exchange) bool { // [locked]
-	if s.oa.state != oaClosed {
-		return false
+// media returns the Media that x works with, a new one where there is none or
+// x wants it fresh.
+func (j *mediaJob) media() (Media, error) {
+	switch {
+	case j.x.media != nil:
+	case j.present != nil && !j.x.fresh:
+		j.x.media = j.present
+	default:
+		m, err := j.factory.NewMedia(MediaOptions{Previous: j.present, Events: j.events})
+		if err != nil {
+			return nil, err
+		}
+		j.x.media = m
+		if j.muted != (MuteSet{}) {
+			m.Mute(j.muted, true)
+		}
 	}
-	if media := x.media; media != nil && media != s.media {
-		s.work(func() { s.logError("close media", media.Close()) }, nil)
-	}
-	x.finish(s.cause())
-	return true
+	return j.x.media, nil
 }
 
 func (s *Session) makeOffer(x *exchange) { // [locked]
 	var d Description
-	var err error
-	present, factory, muted := s.media, s.factory, s.muted
-	run := func() {
-		if err = s.mediaFor(x, present, factory, muted); err == nil {
-			d, err = offerOf(s.ctx, x.media, x.opts)
+	j := s.begin(x)
+	run := func() error {
+		m, err := j.media()
+		if err != nil {
+			return err
 		}
+		if d, err = m.Offer(s.ctx, j.opts); err != nil {
+			return err
+		}
+		return d.check()
 	}
-	s.work(run, func() {
-		if s.overtaken(x) {
+	s.work(run, func(err error) {
+		if s.oa.state == oaClosed { // finish closes what was made
 			return
 		}
 		if s.media == nil {
@@ -145,6 +152,7 @@ func (s *Session) makeOffer(x *exchange) { // [locked]
 		}
 		if err != nil {
 			if s.oa.step(oaMediaFailed) == oaFail {
+				s.abandon(x)
 				s.closeExchange(err)
 			}
 			return
@@ -177,13 +185,14 @@ func (s *Session) earlyAnswer(d Description) { // [locked]
 
 func (s *Session) apply(x *exchange, d Description, early bool) { // [locked]
 	var st MediaState
-	var err error
-	run := func() { st, err = setAnswer(s.ctx, x.media, d, early) }
-	s.work(run, func() {
-		if s.oa.state == oaClosed {
-			s.overtaken(x)
-			return
+	run := func() (err error) {
+		if len(d.Body) == 0 {
+			return errNoAnswerSDP
 		}
+		st, err = x.media.SetAnswer(s.ctx, d, AnswerInfo{Provisional: early})
+		return err
+	}
+	s.work(run, func(err error) {
 		in := oaApplied
 		refresh := !early && errors.Is(err, ErrFreshMedia)
 		if err != nil && !refresh {
@@ -196,15 +205,31 @@ func (s *Session) apply(x *exchange, d Description, early bool) { // [locked]
 			s.abandon(x)
 			s.closeExchange(errRefused)
 		case oaDone:
-			s.noteHold(st)
-			s.closeExchange(nil)
 			if refresh { // another fork's early media has bound the path
-				s.offer(&exchange{fresh: true, sendOffer: s.reinvite(sip.INVITE)})
+				s.waiting = append([]*exchange{s.freshOffer()}, s.waiting...)
+			} else {
+				s.noteHold(st)
 			}
+			s.closeExchange(nil)
 		case oaFail:
+			s.abandon(x)
 			s.closeExchange(err)
 		}
 	})
+}
+
+// freshOffer is a re-INVITE that replaces media which cannot reach the far end;
+// without it the call has none.
+func (s *Session) freshOffer() *exchange { // [locked]
+	return &exchange{
+		fresh: true, keepHold: true,
+		sendOffer: func(d Description) { s.sendOffer(sip.INVITE, d) },
+		done: func(err error) {
+			if err != nil {
+				s.step(inMediaFailed, event{end: &EndError{Kind: EndMediaFailed, Err: err}})
+			}
+		},
+	}
 }
 
 // refused forgets our open offer: the peer refused it, or nothing came of it.
@@ -219,7 +244,7 @@ func (s *Session) refused(err error) { // [locked]
 
 func (s *Session) abandon(x *exchange) { // [locked]
 	if media := x.media; media != nil {
-		s.work(media.Abandon, nil)
+		s.work(func() error { media.Abandon(); return nil }, nil)
 	}
 }
 
@@ -227,102 +252,57 @@ func (s *Session) abandon(x *exchange) { // [locked]
 func (s *Session) offerCame(x *exchange, d Description) { // [locked]
 	switch s.oa.step(oaOfferCame) {
 	case oaMakeAnswer:
-		s.open = x
 		s.answer(x, d)
 	case oaRefuseGlare:
-		x.refuse(sip.StatusRequestPending, nil)
+		x.refuse(sip.StatusRequestPending, nil, errPending)
 	case oaRefuseLater:
-		x.refuse(sip.StatusServerInternalError, nil)
-	default:
-		x.finish(s.cause())
+		x.refuse(sip.StatusServerInternalError, []sip.Field{retryAfter()}, errPending)
 	}
 }
 
 func (s *Session) answer(x *exchange, offer Description) { // [locked]
 	var d Description
 	var st MediaState
-	var err error
-	present, factory, muted := s.media, s.factory, s.muted
-	run := func() {
-		if err = s.mediaFor(x, present, factory, muted); err != nil {
-			return
+	j := s.begin(x)
+	once := func() error {
+		m, err := j.media()
+		if err == nil {
+			d, st, err = m.Answer(s.ctx, offer, j.opts)
 		}
-		d, st, err = answerOf(s.ctx, x.media, offer, x.opts)
-		if errors.Is(err, ErrFreshMedia) { // another far end: RFC 8842 §4
-			x.fresh, x.media = true, nil
-			if err = s.mediaFor(x, present, factory, muted); err == nil {
-				d, st, err = answerOf(s.ctx, x.media, offer, x.opts)
-			}
-		}
+		return err
 	}
-	s.work(run, func() {
-		if s.overtaken(x) {
-			return
+	run := func() error {
+		err := once()
+		if errors.Is(err, ErrFreshMedia) && x.media == j.present { // another far end: RFC 8842 §4
+			x.fresh, x.media = true, nil
+			err = once()
 		}
+		if err != nil {
+			return err
+		}
+		return d.check()
+	}
+	s.work(run, func(err error) {
 		in := oaAnswerMade
 		if err != nil {
 			in = oaMediaFailed
 		}
-		switch s.oa.step(in) {
+		switch s.oa.step(in) { // nothing when the call is over: finish closes what was made
 		case oaSendAnswer:
 			s.noteHold(st)
 			x.sendAnswer(s.origin.stamp(d))
 			s.closeExchange(nil)
 		case oaRefuse:
-			s.keepMedia(x, false)
-			x.refuse(sip.StatusNotAcceptableHere, err)
+			code, fields := refusalOf(err)
+			x.refuse(code, fields, err)
 			s.closeExchange(err)
 		}
 	})
-}
-
-// The Media's methods, with a panic of it as an error.
-
-func offerOf(ctx context.Context, m Media, o OfferOptions) (d Description, err error) {
-	defer guard(&err)
-	return m.Offer(ctx, o)
-}
-
-func answerOf(ctx context.Context, m Media, offer Description, o OfferOptions) (d Description, st MediaState, err error) {
-	defer guard(&err)
-	return m.Answer(ctx, offer, o)
-}
-
-func setAnswer(ctx context.Context, m Media, d Description, early bool) (st MediaState, err error) {
-	defer guard(&err)
-	if len(d.Body) == 0 {
-		return st, errNoAnswerSDP
-	}
-	return m.SetAnswer(ctx, d, AnswerInfo{Provisional: early})
 }
 
 // errRefused is the outcome of an offer that the peer refused while its
 // provisional answer was still being applied.
 var errRefused = errors.New("session: offer refused")
 
-// mediaTag tells the events of the call's present Media from those of one
-// that was replaced.
-type mediaTag struct{ _ byte }
-
-// mediaEvents are the events of the call's next Media.
-func (s *Session) mediaEvents(tag *mediaTag) MediaEvents {
-	present := func(f func()) {
-		s.m.core.Lock()
-		defer s.m.core.Unlock()
-		if s.source == tag {
-			f()
-		}
-	}
-	return MediaEvents{
-		Connected: func() { present(s.emitConnected) },
-		Failed: func(err error) {
-			present(func() {
-				s.step(inMediaFailed, event{code: sip.StatusNotAcceptableHere,
-					end: &EndError{Kind: EndMediaFailed, Err: errors.Join(errMediaPath, err)}})
-			})
-		},
-		DTMF: func(digit rune, d time.Duration) {
-			present(func() { s.emitDTMF(DTMF{Digit: digit, Duration: d}) })
-		},
-	}
-}
+// errPending is why an offer of the peer's is refused that comes out of turn.
+var errPending = errors.New("session: another offer is under way")

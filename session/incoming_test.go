@@ -276,24 +276,6 @@ func TestUnusableOffer(t *testing.T) {
 	})
 }
 
-func TestUnknownBody(t *testing.T) {
-	bubble(t, func(r *rig) {
-		invite := r.caller().request(sip.INVITE, "")
-		r.must(invite.SetBody("text/plain", []byte("hello")))
-		r.receive(invite)
-		for {
-			res, ok := r.next().(*sip.Response)
-			if ok && res.StatusCode() == 100 {
-				continue
-			}
-			if !ok || res.StatusCode() != 415 || res.Header("Accept") != "application/sdp" {
-				t.Errorf("got %s", show(res))
-			}
-			break
-		}
-	})
-}
-
 func TestHangupBeforeACK(t *testing.T) {
 	bubble(t, func(r *rig) {
 		bob := r.caller()

@@ -3,6 +3,7 @@ package session
 import (
 	"crypto/rand"
 	"math/big"
+	"net"
 	"strconv"
 
 	"github.com/gosipua/sipua/sip"
@@ -13,112 +14,122 @@ import (
 // the core, which calls it with its mutex held.
 func (s *Session) ReceiveRequest(in *core.Incoming) { // [locked]
 	req := in.Request()
-	switch req.Method() {
-	case sip.ACK:
+	switch method := req.Method(); {
+	case method == sip.ACK:
 		s.receiveACK(req)
-	case sip.BYE:
-		s.step(inBye, event{in: in, code: sip.StatusRequestTerminated, end: &EndError{
-			Remote: true, Kind: EndBye, Reason: req.Headers("Reason"),
-		}})
-		if !in.Answered() {
-			in.Reply(sip.StatusOK, "")
-		}
-	case sip.INVITE, sip.UPDATE:
+	case method == sip.BYE:
+		s.receiveBye(in)
+	case s.usage.state.Ended() || s.lost(in.Dialog()): // RFC 5407 §3.2
+		in.Reply(sip.StatusCallDoesNotExist, "")
+	case method == sip.INVITE, method == sip.UPDATE:
 		s.receiveOffer(in)
-	case sip.INFO:
+	case method == sip.INFO:
 		s.receiveInfo(in)
-	case sip.MESSAGE:
-		s.receiveMessage(in)
-	case sip.NOTIFY:
+	case method == sip.MESSAGE:
+		s.ask(in, s.handler.Message, sip.StatusMethodNotAllowed)
+	case method == sip.NOTIFY:
 		s.receiveNotify(in)
-	case sip.REFER: // acts only with the application's consent, which nobody gave
-		in.Reply(sip.StatusDecline, "")
-	case sip.OPTIONS:
-		in.Reply(sip.StatusOK, "", sip.Field{Name: "Accept", Value: sdpType})
+	case method == sip.REFER:
+		declineRefer(in)
 	default:
-		in.Reply(sip.StatusNotImplemented, "")
+		in.Default()
 	}
+}
+
+// outside answers a request that belongs into a call and came outside of any
+// (RFC 3261 §15.1.2, RFC 6665 §4.1.3).
+func outside(in *core.Incoming) { // [locked]
+	in.Reply(sip.StatusCallDoesNotExist, "")
+}
+
+// declineRefer refuses a REFER: it acts only with the application's consent,
+// which nobody gave.
+func declineRefer(in *core.Incoming) { // [locked]
+	in.Reply(sip.StatusDecline, "")
 }
 
 // receiveOffer takes a re-INVITE or an UPDATE (RFC 3261 §14.2, RFC 3311 §5.2).
 func (s *Session) receiveOffer(in *core.Incoming) { // [locked]
 	req := in.Request()
 	invite := req.Method() == sip.INVITE
+	c := contentOf(req)
 	switch {
-	case s.usage.state.Ended():
-		in.Reply(sip.StatusCallDoesNotExist, "")
-		return
-	case !s.m.acceptable(in):
-		return
-	}
-	offer, has := descriptionOf(req)
-	if !has && !invite { // refreshes the target and no more
-		s.dialogOf(in).Refresh(req)
-		in.Respond(in.NewResponse(sip.StatusOK, ""))
-		return
-	}
-	switch {
-	case s.inv != nil:
-		in.Reply(sip.StatusRequestPending, "")
-	case s.accept != nil && invite, s.usage.state != Confirmed && invite:
+	case c.refused:
+		refuseBody(in)
+	case s.unanswered(req.Method()):
 		retryLater(in)
-	case has:
-		s.offerCame(s.peerExchange(in), offer)
-	case s.oa.state == oaStable:
-		s.offerInstead(in)
+	case !c.has && !invite: // refreshes the target and no more
+		in.Dialog().Refresh(req)
+		in.Reply(sip.StatusOK, "")
+	case s.usage.state == Ringing, s.usage.state == Answering: // the offer in their INVITE is not answered yet
+		retryLater(in)
+	case s.usage.state == Calling, s.usage.state == Early, // ours is not
+		s.ours != nil,
+		s.accept != nil && invite: // RFC 5407 §3.1.4 lets us choose between 491 and 200
+		in.Reply(sip.StatusRequestPending, "")
+	case c.has:
+		s.offerCame(s.peerExchange(in), c.sdp)
 	case s.oa.state == oaAnswering:
 		retryLater(in)
 	default:
-		in.Reply(sip.StatusRequestPending, "")
+		s.offerInstead(in)
 	}
+}
+
+// unanswered reports whether a request of that method waits for our answer, so
+// that a second one must be refused.
+func (s *Session) unanswered(method sip.Method) bool { // [locked]
+	return s.open != nil && s.open.in != nil && !s.open.in.Answered() && s.open.in.Request().Method() == method
 }
 
 // peerExchange is the exchange that the peer's re-INVITE or UPDATE starts.
 func (s *Session) peerExchange(in *core.Incoming) *exchange { // [locked]
 	return &exchange{
-		opts: OfferOptions{Hold: s.holding.LocalHold},
+		in:       in,
+		keepHold: true,
 		sendAnswer: func(d Description) {
-			s.dialogOf(in).Refresh(in.Request())
-			s.respond(in, d)
-		},
-		refuse: func(code sip.StatusCode, why error) {
-			if code == sip.StatusServerInternalError {
-				retryLater(in)
-				return
+			in.Dialog().Refresh(in.Request())
+			if in.Request().Method() == sip.INVITE {
+				s.respondOffer(in, d, nil)
+			} else {
+				in.Respond(s.ok(in, d, nil))
 			}
-			in.Reply(code, "", warning(why)...)
 		},
+		refuse: func(code sip.StatusCode, fields []sip.Field, _ error) { in.Reply(code, "", fields...) },
 	}
 }
 
 // offerInstead answers a re-INVITE without an offer with ours, whose answer
-// comes with the ACK (RFC 3261 §14.2).
+// comes with the ACK (RFC 3261 §14.2). It does not wait behind offers that are
+// to go in requests of our own: those wait for it.
 func (s *Session) offerInstead(in *core.Incoming) { // [locked]
-	s.offer(&exchange{
-		opts: OfferOptions{Hold: s.holding.LocalHold},
-		sendOffer: func(d Description) {
-			s.dialogOf(in).Refresh(in.Request())
-			s.respondOffer(in, d, nil)
-		},
-		done: func(err error) {
-			if err != nil && !in.Answered() {
-				in.Reply(sip.StatusNotAcceptableHere, "", warning(err)...)
-			}
-		},
-	})
-}
-
-func (s *Session) respond(in *core.Incoming, d Description) { // [locked]
-	if in.Request().Method() == sip.INVITE {
-		s.respondOffer(in, d, nil)
-		return
+	x := &exchange{in: in, keepHold: true}
+	x.sendOffer = func(d Description) {
+		in.Dialog().Refresh(in.Request())
+		if !s.respondOffer(in, d, nil) {
+			s.refused(net.ErrClosed)
+		}
 	}
-	in.Respond(s.ok(in, d, nil))
+	x.done = func(err error) {
+		if err != nil && !in.Answered() {
+			in.Reply(sip.StatusServerInternalError, "")
+		}
+	}
+	switch s.oa.step(oaWant) {
+	case oaMakeOffer:
+		s.makeOffer(x)
+	default: // another exchange is under way
+		in.Reply(sip.StatusRequestPending, "")
+	}
 }
 
 // retryLater refuses an offer that comes before an earlier one is answered.
 func retryLater(in *core.Incoming) {
-	in.Reply(sip.StatusServerInternalError, "", sip.Field{Name: "Retry-After", Value: strconv.FormatInt(randomN(11), 10)})
+	in.Reply(sip.StatusServerInternalError, "", retryAfter())
+}
+
+func retryAfter() sip.Field {
+	return sip.Field{Name: "Retry-After", Value: strconv.FormatInt(randomN(11), 10)}
 }
 
 // randomN returns a random number below n.

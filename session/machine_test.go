@@ -104,7 +104,6 @@ func TestUsage(t *testing.T) {
 		{Preparing, inHangup, Terminated, over},
 		{Preparing, inMediaFailed, Terminated, over},
 		{Preparing, inRingTimeout, Terminated, over},
-		{Preparing, inBye, Preparing, doOK},
 
 		{Calling, inEarly, Early, 0},
 		{Calling, inSuccess, Confirmed, doACK | doUp},
@@ -112,7 +111,6 @@ func TestUsage(t *testing.T) {
 		{Calling, inHangup, Terminating, doCancel | doEnd},
 		{Calling, inRingTimeout, Terminating, doCancel | doEnd},
 		{Calling, inMediaFailed, Terminating, doCancel | doEnd},
-		{Calling, inBye, Calling, doOK},
 
 		{Early, inEarly, Early, 0},
 		{Early, inSuccess, Confirmed, doACK | doUp},
@@ -120,7 +118,6 @@ func TestUsage(t *testing.T) {
 		{Early, inHangup, Terminating, doCancel | doEnd},
 		{Early, inRingTimeout, Terminating, doCancel | doEnd},
 		{Early, inMediaFailed, Terminating, doCancel | doEnd},
-		{Early, inBye, Early, doOK},
 
 		{Ringing, inAnswer, Answering, doMakeAnswer},
 		{Ringing, inReject, Terminated, doRefuse | over},
@@ -128,7 +125,7 @@ func TestUsage(t *testing.T) {
 		{Ringing, inNoAnswer, Terminated, doRefuse | over},
 		{Ringing, inHangup, Terminated, doRefuse | over},
 		{Ringing, inMediaFailed, Terminated, doRefuse | over},
-		{Ringing, inBye, Terminated, doOK | doRefuse | over},
+		{Ringing, inBye, Terminated, doRefuse | over},
 		{Ringing, inLost, Terminated, over},
 
 		{Answering, inAnswerReady, Accepted, doAccept},
@@ -137,18 +134,18 @@ func TestUsage(t *testing.T) {
 		{Answering, inNoAnswer, Terminated, doRefuse | over},
 		{Answering, inHangup, Terminated, doRefuse | over},
 		{Answering, inMediaFailed, Terminated, doRefuse | over},
-		{Answering, inBye, Terminated, doOK | doRefuse | over},
+		{Answering, inBye, Terminated, doRefuse | over},
 		{Answering, inLost, Terminated, over},
 
 		{Accepted, inACK, Confirmed, doUp},
 		{Accepted, inNoACK, Terminating, doBye | doEnd},
-		{Accepted, inBye, Terminated, doOK | over},
-		{Accepted, inHangup, Terminating, doByeLater | doEnd},
-		{Accepted, inMediaFailed, Terminating, doByeLater | doEnd},
-		{Accepted, inDialogGone, Terminating, doBye | doEnd},
+		{Accepted, inBye, Terminated, over},
+		{Accepted, inHangup, Terminating, doEnd},
+		{Accepted, inMediaFailed, Terminating, doEnd},
+		{Accepted, inDialogGone, Terminating, doEnd},
 
 		{Confirmed, inNoACK, Terminating, doBye | doEnd},
-		{Confirmed, inBye, Terminated, doOK | over},
+		{Confirmed, inBye, Terminated, over},
 		{Confirmed, inHangup, Terminating, doBye | doEnd},
 		{Confirmed, inMediaFailed, Terminating, doBye | doEnd},
 		{Confirmed, inDialogGone, Terminating, doBye | doEnd},
@@ -156,10 +153,8 @@ func TestUsage(t *testing.T) {
 		{Terminating, inSuccess, Terminating, doACK | doBye},
 		{Terminating, inFailure, Terminated, doRelease},
 		{Terminating, inWireDone, Terminated, doRelease},
-		{Terminating, inBye, Terminating, doOK},
 		{Terminating, inClose, Terminated, doRelease},
 
-		{Terminated, inBye, Terminated, doOK},
 		{Terminated, inSuccess, Terminated, doACK | doBye},
 		{Terminated, inClose, Terminated, 0},
 	}
@@ -186,16 +181,24 @@ func TestUsage(t *testing.T) {
 }
 
 // TestUsageByeWaitsForACK: the callee who hangs up before the ACK sends its
-// BYE with the ACK, or when none came (RFC 3261 §15).
+// BYE with the ACK, or when none came (RFC 3261 §15), and none at all when the
+// caller's is faster.
 func TestUsageByeWaitsForACK(t *testing.T) {
-	for _, in := range []usageInput{inACK, inNoACK} {
-		u := usage{state: Answering}
-		for _, step := range []struct {
-			in usageInput
-			do usageActions
-		}{{inAnswerReady, doAccept}, {inHangup, doByeLater | doEnd}, {in, doBye}, {in, 0}, {inWireDone, doRelease}} {
-			if got := u.step(step.in); got != step.do {
-				t.Errorf("%v: %#x, want %#x", step.in, got, step.do)
+	type step struct {
+		in usageInput
+		do usageActions
+	}
+	for _, end := range []usageInput{inHangup, inMediaFailed, inDialogGone} {
+		for _, last := range [][]step{
+			{{inACK, doBye}, {inACK, 0}, {inWireDone, doRelease}},
+			{{inNoACK, doBye}, {inNoACK, 0}, {inWireDone, doRelease}},
+			{{inBye, doRelease}, {inACK, 0}},
+		} {
+			u := usage{state: Answering}
+			for _, step := range append([]step{{inAnswerReady, doAccept}, {end, doEnd}}, last...) {
+				if got := u.step(step.in); got != step.do {
+					t.Errorf("%v, %v: %#x, want %#x", end, step.in, got, step.do)
+				}
 			}
 		}
 	}

@@ -50,9 +50,9 @@ type Options struct {
 	// RingTimeout gives up an outgoing call that nobody answers. Zero means
 	// DefaultRingTimeout.
 	RingTimeout time.Duration
-	// MaxCalls bounds the calls at a time; beyond it an incoming one gets 486
-	// with Retry-After and an outgoing one ErrTooManyCalls. Zero means
-	// DefaultMaxCalls.
+	// MaxCalls bounds the calls at a time that are not over; beyond it an
+	// incoming one gets 486 with Retry-After and an outgoing one
+	// ErrTooManyCalls. Zero means DefaultMaxCalls.
 	MaxCalls int
 	// Logger gets what goes wrong without anybody to return it to. Nil
 	// discards.
@@ -67,15 +67,17 @@ var ErrTooManyCalls = errors.New("session: too many calls")
 type Manager struct {
 	core *core.Core
 	o    Options
-	log  *slog.Logger
+	logs *core.Queue
 
 	// guarded by the core's mutex
-	sessions map[*Session]struct{}
-	idle     []chan struct{} // closed when sessions is empty
-	closed   error           // no new calls
+	sessions map[*Session]struct{} // until nothing of them is left on the wire
+	live     int                   // of them, those that are not over for the application
+	idle     []chan struct{}       // closed when sessions is empty
+	closed   error                 // no new calls
 }
 
-// NewManager returns a Manager and takes over the core's INVITE requests.
+// NewManager returns a Manager and takes over the core's INVITE requests, and
+// those that belong into calls.
 func NewManager(o Options) *Manager {
 	if o.NoAnswerTimeout == 0 {
 		o.NoAnswerTimeout = DefaultNoAnswerTimeout
@@ -89,10 +91,14 @@ func NewManager(o Options) *Manager {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	m := &Manager{core: o.Core, o: o, log: o.Logger, sessions: map[*Session]struct{}{}}
+	m := &Manager{core: o.Core, o: o, logs: o.Core.NewQueue(nil), sessions: map[*Session]struct{}{}}
 	o.Core.Lock()
 	defer o.Core.Unlock()
 	o.Core.Handle(sip.INVITE, m.receiveInvite)
+	o.Core.Handle(sip.REFER, declineRefer)
+	for _, method := range []sip.Method{sip.BYE, sip.UPDATE, sip.INFO, sip.NOTIFY} {
+		o.Core.Handle(method, outside)
+	}
 	return m
 }
 
@@ -167,18 +173,6 @@ func (m *Manager) factory(own MediaFactory) MediaFactory {
 		return m.o.MediaDefaults(own)
 	}
 	return own
-}
-
-// add takes s into the calls of m.
-func (m *Manager) add(s *Session) error { // [locked]
-	if m.closed != nil {
-		return m.closed
-	}
-	if len(m.sessions) >= m.o.MaxCalls {
-		return ErrTooManyCalls
-	}
-	m.sessions[s] = struct{}{}
-	return nil
 }
 
 func (m *Manager) remove(s *Session) { // [locked]

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,11 +11,13 @@ import (
 	"github.com/gosipua/sipua/sip/core"
 )
 
+const sipfragType = "message/sipfrag"
+
 // ReferProgress is what a NOTIFY tells about a transfer (RFC 3515 §2.4.5).
 type ReferProgress struct {
-	Code   sip.StatusCode // what the far end heard from the transfer target
+	Code   sip.StatusCode // what the far end heard from the transfer target; 0: it says no more
 	Reason string
-	Final  bool // the last word: the subscription is over
+	Final  bool // the last word on this transfer
 }
 
 // Refer asks the far end to call target in our place (RFC 3515): a blind
@@ -33,32 +36,98 @@ func (s *Session) Refer(ctx context.Context, target string) error {
 	if err != nil {
 		return err
 	}
-	if s.State() != Confirmed {
-		s.m.core.Lock()
-		defer s.m.core.Unlock()
+	return s.transfer(ctx, req)
+}
+
+// transfer is the subscription that a REFER of ours makes (RFC 3515 §2.4.4).
+type transfer struct {
+	seq   uint32 // CSeq of the REFER
+	taken bool   // its 2xx is here
+	told  bool   // the application knows how it ended
+}
+
+func (s *Session) transfer(ctx context.Context, req *sip.Request) error {
+	c := s.m.core
+	c.Lock()
+	if s.usage.state != Confirmed {
+		defer c.Unlock()
 		return s.cause()
 	}
-	_, err = s.Do(ctx, req)
-	return err
+	c.Unlock()
+	t := &transfer{}
+	res, err := s.do(ctx, req, func(out *sip.Request) {
+		t.seq = out.CSeq().Seq
+		s.transfers = append(s.transfers, t) // a NOTIFY may overtake the 2xx
+	})
+	c.Lock()
+	defer c.Unlock()
+	if err != nil {
+		s.forget(t)
+		return err
+	}
+	t.seq, t.taken = res.CSeq().Seq, true // another one after a challenge
+	return nil
+}
+
+func (s *Session) forget(t *transfer) { // [locked]
+	s.transfers = slices.DeleteFunc(s.transfers, func(o *transfer) bool { return o == t })
+}
+
+// transferOf returns the transfer that an Event field is about, nil for none.
+// The id is the CSeq number of the REFER and may be left out for the first
+// (RFC 3515 §2.4.6).
+func (s *Session) transferOf(e sip.Event) *transfer { // [locked]
+	id := e.ID()
+	for _, t := range s.transfers {
+		if id == strconv.FormatUint(uint64(t.seq), 10) {
+			return t
+		}
+	}
+	for _, t := range s.transfers {
+		if id == "" || !t.taken { // a challenge changes the number
+			return t
+		}
+	}
+	return nil
 }
 
 // receiveNotify takes the news of a transfer.
 func (s *Session) receiveNotify(in *core.Incoming) { // [locked]
 	req := in.Request()
-	pkg, _, _ := strings.Cut(req.Header("Event"), ";")
-	if !strings.EqualFold(strings.TrimSpace(pkg), "refer") {
+	event, _ := req.Event()
+	if event.Package != "refer" {
 		in.Reply(sip.StatusBadEvent, "", sip.Field{Name: "Allow-Events", Value: "refer"})
 		return
 	}
-	p, ok := parseSipfrag(string(req.Body()))
-	if !ok || req.ContentType() != "message/sipfrag" {
-		in.Reply(sip.StatusBadRequest, "sipfrag missing or malformed")
+	t := s.transferOf(event)
+	if t == nil { // RFC 6665 §4.1.3
+		in.Reply(sip.StatusCallDoesNotExist, "")
 		return
 	}
-	state, _, _ := strings.Cut(req.Header("Subscription-State"), ";")
-	p.Final = strings.EqualFold(strings.TrimSpace(state), "terminated") || p.Code.IsFinal()
+	state, _ := req.SubscriptionState()
+	ended := state.State == "terminated"
+	var p ReferProgress
+	if body := req.Body(); len(body) > 0 || !ended {
+		if req.ContentType() != sipfragType {
+			in.Reply(sip.StatusUnsupportedMediaType, "", sip.Field{Name: "Accept", Value: sipfragType})
+			return
+		}
+		var ok bool
+		if p, ok = parseSipfrag(string(body)); !ok {
+			in.Reply(sip.StatusBadRequest, "sipfrag malformed")
+			return
+		}
+	}
+	p.Final = ended || p.Code.IsFinal()
+	if !t.told && !s.tellTransfer(p) {
+		retryLater(in)
+		return
+	}
 	in.Reply(sip.StatusOK, "")
-	s.emitRefer(p)
+	t.told = t.told || p.Final
+	if ended {
+		s.forget(t)
+	}
 }
 
 // parseSipfrag reads the status line that a message/sipfrag body starts with

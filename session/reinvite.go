@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/gosipua/sipua/sip"
@@ -32,7 +31,7 @@ func (s *Session) setHold(ctx context.Context, hold bool) error {
 		return nil
 	}
 	s.m.core.Unlock()
-	return s.reoffer(ctx, OfferOptions{Hold: hold}, sip.INVITE)
+	return s.reoffer(ctx, sip.INVITE, &exchange{opts: OfferOptions{Hold: hold}})
 }
 
 // Held tells who keeps the call on hold.
@@ -51,7 +50,7 @@ func (s *Session) Renegotiate(ctx context.Context, o *RenegotiateOptions) error 
 	if o.UseUpdate {
 		method = sip.UPDATE
 	}
-	return s.reoffer(ctx, OfferOptions{Hold: s.Held().Local, ICERestart: o.ICERestart}, method)
+	return s.reoffer(ctx, method, &exchange{opts: OfferOptions{ICERestart: o.ICERestart}, keepHold: true})
 }
 
 // Mute stops the sending of what set names; the far end is not told.
@@ -80,25 +79,44 @@ func (s *Session) setMute(set MuteSet, mute bool) {
 	if s.muted == was || s.usage.state.Ended() {
 		return
 	}
-	if media := s.media; media != nil {
-		s.work(func() { media.Mute(set, mute) }, nil)
-	}
+	s.work(func() error { // when the media in the making are made
+		for _, m := range s.allMedia() {
+			m.Mute(set, mute)
+		}
+		return nil
+	}, nil)
 	if h, now := s.handler.Mute, s.muted; h != nil {
-		s.events.Push(func() { h(s, now) })
+		s.tellNewest(eventMute, func() { h(s, now) })
 	}
+}
+
+// allMedia returns the call's media and those that an exchange has in hand.
+func (s *Session) allMedia() []Media {
+	s.m.core.Lock()
+	defer s.m.core.Unlock()
+	var all []Media
+	if s.media != nil {
+		all = append(all, s.media)
+	}
+	if x := s.open; x != nil && x.media != nil && x.media != s.media {
+		all = append(all, x.media)
+	}
+	return all
 }
 
 // reoffer makes an offer inside the call and waits for its outcome. ctx ends
 // the waiting only.
-func (s *Session) reoffer(ctx context.Context, o OfferOptions, method sip.Method) error {
+func (s *Session) reoffer(ctx context.Context, method sip.Method, x *exchange) error {
 	c := s.m.core
 	c.Lock()
-	if s.usage.state != Confirmed {
+	if s.usage.state != Confirmed && s.usage.state != Accepted {
 		defer c.Unlock()
 		return s.cause()
 	}
 	outcome := make(chan error, 1)
-	s.offer(&exchange{opts: o, sendOffer: s.reinvite(method), done: func(err error) { outcome <- err }})
+	x.sendOffer = func(d Description) { s.sendOffer(method, d) }
+	x.done = func(err error) { outcome <- err }
+	s.offer(x)
 	c.Unlock()
 	select {
 	case err := <-outcome:
@@ -108,33 +126,35 @@ func (s *Session) reoffer(ctx context.Context, o OfferOptions, method sip.Method
 	}
 }
 
-// reinvite returns what puts an offer of ours onto the wire inside the dialog.
-func (s *Session) reinvite(method sip.Method) func(Description) {
-	return func(d Description) { s.sendOffer(method, d) }
-}
-
-func (s *Session) sendOffer(method sip.Method, d Description) { // [locked]
-	req := s.dialog.NewRequest(method)
-	if err := req.SetBody(d.ContentType, d.Body); err != nil {
-		s.refused(err)
-		return
-	}
-	r := &reoffering{s: s, method: method}
-	s.inv = &core.Outgoing{Request: req, Dialog: s.dialog, OnResponse: r.response, OnFail: r.failed}
-	r.out = s.inv
-	s.m.core.Send(s.inv)
-}
-
 // reoffering is a re-INVITE or UPDATE of ours.
 type reoffering struct {
 	s      *Session
 	method sip.Method
 	out    *core.Outgoing
 	ack    func() // repeats the ACK
+	giveUp *timer
+}
+
+// sendOffer puts an offer of ours onto the wire inside the dialog.
+func (s *Session) sendOffer(method sip.Method, d Description) { // [locked]
+	req := s.dialog.NewRequest(method)
+	s.logError("body of offer", d.into(req))
+	r := &reoffering{s: s, method: method}
+	r.out = &core.Outgoing{Request: req, Dialog: s.dialog, OnResponse: r.response, OnFail: r.failed}
+	s.ours = r
+	s.m.core.Send(r.out)
+	// A peer that takes its time must not keep all other offers waiting for ever.
+	r.giveUp = s.after(s.m.o.RingTimeout, func() { r.out.Cancel() })
+}
+
+// over ends the waiting for a final response.
+func (r *reoffering) over() { // [locked]
+	r.giveUp.stop()
+	r.s.ours = nil
 }
 
 func (r *reoffering) response(res *sip.Response) { // [locked]
-	s, code := r.s, res.StatusCode()
+	code := res.StatusCode()
 	switch {
 	case code.IsProvisional():
 	case code.IsSuccess() && r.ack != nil:
@@ -142,43 +162,45 @@ func (r *reoffering) response(res *sip.Response) { // [locked]
 	case code.IsSuccess():
 		r.success(res)
 	case code == sip.StatusRequestPending:
-		s.inv = nil
-		s.offerAgain()
+		r.over()
+		r.s.offerAgain(&sip.ResponseError{Method: r.method, Response: res})
 	default:
-		err := &sip.ResponseError{Method: r.method, Response: res}
-		r.failed(err)
-		s.dialogGone(err)
+		r.failed(&sip.ResponseError{Method: r.method, Response: res})
 	}
 }
 
 func (r *reoffering) success(res *sip.Response) { // [locked]
 	s := r.s
-	s.inv = nil
+	r.over()
 	s.dialog.Refresh(res)
+	r.ack = func() {}
 	if r.method == sip.INVITE {
 		r.ack = s.m.core.SendACK(s.dialog, r.out, "", nil)
-	} else {
-		r.ack = func() {}
 	}
-	d, _ := descriptionOf(res)
-	s.answerCame(d)
+	s.answerCame(contentOf(res).sdp)
 }
 
+// failed leaves the call as it was (RFC 3261 §14.1), unless the peer does not
+// know it any more.
 func (r *reoffering) failed(err error) { // [locked]
-	s := r.s
-	s.inv = nil
-	s.refused(err)
-	var timeout *sip.TimeoutError
-	if errors.As(err, &timeout) {
-		s.dialogGone(err)
-	}
+	r.over()
+	r.s.refused(err)
+	r.s.dialogGone(r.s.dialog, err)
 }
 
 // offerAgain gives our offer up after a 491 and makes it anew after a while,
-// in which the peer's own offer can come through (RFC 3261 §14.1).
-func (s *Session) offerAgain() { // [locked]
+// in which the peer's own offer can come through (RFC 3261 §14.1). A peer that
+// never has time for ours is believed in the end.
+func (s *Session) offerAgain(err error) { // [locked]
 	x := s.open
-	if x == nil || s.oa.step(oaRefused) != oaAbandon {
+	if x == nil {
+		return
+	}
+	if x.tries++; x.tries == maxTries {
+		s.refused(err)
+		return
+	}
+	if s.oa.step(oaRefused) != oaAbandon {
 		return
 	}
 	s.abandon(x)
@@ -190,6 +212,9 @@ func (s *Session) offerAgain() { // [locked]
 		s.next()
 	})
 }
+
+// maxTries is how often an offer is made that meets 491 each time.
+const maxTries = 8
 
 // glareDelay is how long to wait after a 491: 2.1 s to 4 s for who made the
 // Call-ID, up to 2 s for the other, in steps of 10 ms (RFC 3261 §14.1).

@@ -5,17 +5,7 @@ import (
 	"errors"
 
 	"github.com/gosipua/sipua/sip"
-	"github.com/gosipua/sipua/sip/core"
-	"github.com/gosipua/sipua/sip/dialog"
 )
-
-// dialogOf is the dialog that a request came in.
-func (s *Session) dialogOf(in *core.Incoming) *dialog.Dialog { // [locked]
-	if d := in.Dialog(); d != nil {
-		return d
-	}
-	return s.dialog
-}
 
 // SendInfo sends an INFO request inside the call (RFC 6086) and waits for its
 // answer.
@@ -41,33 +31,40 @@ func (s *Session) sendBody(ctx context.Context, method sip.Method, contentType s
 	return err
 }
 
-// Do sends a request of any method but INVITE, ACK, CANCEL, BYE and UPDATE inside the
-// call and returns the 2xx to it. Its header fields and body are taken over;
-// its Request-URI, identity, route and CSeq are the dialog's. Another final
-// response is a *sip.ResponseError.
+// Do sends a request of any method but INVITE, ACK, CANCEL, BYE and UPDATE
+// inside the call and returns the 2xx to it. Its header fields and body are
+// taken over; its Request-URI, identity, route and CSeq are the dialog's.
+// Another final response is a *sip.ResponseError; when the call ends first, the
+// error is its *EndError.
 func (s *Session) Do(ctx context.Context, req *sip.Request) (*sip.Response, error) {
 	switch req.Method() {
 	case sip.INVITE, sip.ACK, sip.CANCEL, sip.BYE, sip.UPDATE:
 		return nil, errors.New("session: " + string(req.Method()) + " has a method of its own")
 	}
+	return s.do(ctx, req, func(*sip.Request) {})
+}
+
+// do is Do; leaving is told, with the mutex held, what is about to leave.
+func (s *Session) do(ctx context.Context, req *sip.Request, leaving func(*sip.Request)) (*sip.Response, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })()
 	c := s.m.core
 	c.Lock()
-	if s.usage.state.Ended() || s.dialog == nil {
-		defer c.Unlock()
-		return nil, s.cause()
-	}
 	d := s.dialog
-	out := d.NewRequest(req.Method())
-	err := copyInto(out, req)
 	c.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	res, err := c.DoIn(ctx, d, out)
+	res, err := c.DoIn(ctx, d, func() (*sip.Request, error) {
+		if s.usage.state.Ended() || d == nil {
+			return nil, s.cause()
+		}
+		out := d.NewRequest(req.Method())
+		leaving(out)
+		return out, copyInto(out, req)
+	})
 	if err != nil {
 		c.Lock()
 		defer c.Unlock()
-		s.dialogGone(err)
+		s.dialogGone(d, err)
 	}
 	return res, err
 }

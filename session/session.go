@@ -2,8 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
-	"net"
 	"slices"
 	"time"
 
@@ -38,6 +36,7 @@ func (d Direction) String() string {
 type Session struct {
 	m         *Manager
 	direction Direction
+	callID    string
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
 	events    *core.Queue
@@ -45,47 +44,52 @@ type Session struct {
 	worker    worker
 
 	// guarded by the core's mutex
-	usage    usage
-	oa       offerAnswer
-	open     *exchange   // the exchange that oa is about
-	waiting  []*exchange // ours, for later
-	origin   origin
-	handler  Handler
-	factory  MediaFactory
-	media    Media
-	source   *mediaTag // of media
-	muted    MuteSet
-	holding  MediaState
-	dialog   *dialog.Dialog // confirmed, or the callee's early one
-	local    sip.NameAddr
-	remote   sip.NameAddr
-	asserted []sip.NameAddr
-	callID   string
-	started  time.Time
-	ended    time.Time
-	err      *EndError
-	byebye   sip.Field // Reason of the BYE to come, or zero
-	timers   []*timer
-	glare    *timer // until our offer is made again
+	usage     usage
+	oa        offerAnswer
+	open      *exchange   // the exchange that oa is about
+	waiting   []*exchange // ours, for later
+	origin    origin
+	handler   Handler
+	factory   MediaFactory
+	media     Media
+	source    *mediaTag // of media
+	muted     MuteSet
+	holding   MediaState
+	dialog    *dialog.Dialog // confirmed, or the newest early one
+	local     sip.NameAddr
+	remote    sip.NameAddr
+	asserted  []sip.NameAddr
+	started   time.Time
+	ended     time.Time
+	err       *EndError
+	byeReason string // Reason of the BYE to come
+	timers    []*timer
+	glare     *timer // until our offer is made again
+	transfers []*transfer
+	gone      []chan struct{} // closed when nothing of the call is left on the wire
 
-	out    *outgoing      // the caller's side of the INVITE
-	in     *incoming      // the callee's side of the INVITE
-	accept *acceptance    // a 2xx of ours that waits for its ACK
-	inv    *core.Outgoing // our re-INVITE or UPDATE under way
+	out    *outgoing   // the caller's side of the INVITE
+	in     *incoming   // the callee's side of the INVITE
+	accept *acceptance // a 2xx of ours that waits for its ACK
+	ours   *reoffering // our re-INVITE or UPDATE under way
 }
 
-// newSession returns a session in state st with its context and queue.
-func (m *Manager) newSession(dir Direction, st State) *Session { // [locked]
-	s := &Session{m: m, direction: dir, settled: make(chan struct{})}
+// newSession returns a session in state st, and the reason where no more calls
+// are taken.
+func (m *Manager) newSession(dir Direction, callID string, st State) (*Session, error) { // [locked]
+	switch {
+	case m.closed != nil:
+		return nil, m.closed
+	case m.live >= m.o.MaxCalls:
+		return nil, ErrTooManyCalls
+	}
+	s := &Session{m: m, direction: dir, callID: callID, settled: make(chan struct{})}
 	s.usage.state = st
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	s.events = m.core.NewQueue(func(v any, stack []byte) {
-		m.log.Error("call handler panicked", "call_id", s.callID, "panic", v, "stack", string(stack))
-		m.core.Lock()
-		defer m.core.Unlock()
-		s.hangup(errPanic)
-	})
-	return s
+	s.events = m.core.NewQueue(s.panicked)
+	m.sessions[s] = struct{}{}
+	m.live++
+	return s, nil
 }
 
 // Context ends when the call is over for the application; context.Cause is
@@ -103,11 +107,7 @@ func (s *Session) State() State {
 }
 
 // CallID is the Call-ID of the call, the same for all its dialogs.
-func (s *Session) CallID() string {
-	s.m.core.Lock()
-	defer s.m.core.Unlock()
-	return s.callID
-}
+func (s *Session) CallID() string { return s.callID }
 
 // LocalIdentity is our own side's name and address.
 func (s *Session) LocalIdentity() sip.NameAddr {
@@ -165,7 +165,9 @@ func (s *Session) WaitAnswered(ctx context.Context) error {
 	select {
 	case <-s.settled:
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		if !s.isSettled() { // what is known already does not depend on ctx
+			return context.Cause(ctx)
+		}
 	}
 	s.m.core.Lock()
 	defer s.m.core.Unlock()
@@ -173,6 +175,15 @@ func (s *Session) WaitAnswered(ctx context.Context) error {
 		return s.err
 	}
 	return nil
+}
+
+func (s *Session) isSettled() bool {
+	select {
+	case <-s.settled:
+		return true
+	default:
+		return false
+	}
 }
 
 // Hangup ends the call, whatever its state: BYE, CANCEL or a 480. It returns
@@ -187,198 +198,12 @@ func (s *Session) Hangup(ctx context.Context) error {
 		return nil
 	}
 	gone := make(chan struct{})
-	s.worker.gone = append(s.worker.gone, gone)
+	s.gone = append(s.gone, gone)
 	c.Unlock()
 	select {
 	case <-gone:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	}
-}
-
-// hangup ends the call from our side; cause is what was behind it, if anything.
-func (s *Session) hangup(cause error) { // [locked]
-	end := &EndError{Kind: EndBye, Err: cause}
-	switch s.usage.state {
-	case Preparing, Calling, Early:
-		end.Kind = EndCanceled
-	case Ringing, Answering:
-		end.Kind = EndRejected
-	}
-	s.step(inHangup, event{end: end, code: sip.StatusTemporarilyUnavailable})
-}
-
-// event is what comes with an input to the INVITE usage.
-type event struct {
-	end    *EndError
-	in     *core.Incoming // the BYE
-	res    *sip.Response  // the 2xx
-	fork   *fork          // the dialog of the 2xx
-	desc   Description    // what the INVITE or the 2xx carries
-	code   sip.StatusCode // of the final response to a refused INVITE
-	reason string
-	fields []sip.Field
-}
-
-// step feeds the INVITE usage and performs what it answers.
-func (s *Session) step(in usageInput, e event) { // [locked]
-	before := s.usage.state
-	do := s.usage.step(in)
-	if do&doOK != 0 && e.in != nil {
-		e.in.Reply(sip.StatusOK, "")
-	}
-	if do&doInvite != 0 {
-		s.sendInvite(e.desc)
-	}
-	if do&doACK != 0 {
-		s.acknowledge(e, do&doBye == 0)
-	}
-	if do&doMakeAnswer != 0 {
-		s.makeAnswer()
-	}
-	if do&doAccept != 0 {
-		s.sendAccept(e.desc)
-	}
-	if do&doCancel != 0 {
-		s.sendCancel(e)
-	}
-	if do&doRefuse != 0 {
-		s.refuse(e)
-	}
-	if do&doBye != 0 {
-		s.sendBye(e.fork)
-	}
-	if do&doUp != 0 {
-		s.started = time.Now()
-	}
-	if after := s.usage.state; after != before && !after.Ended() {
-		s.emitState(after)
-	}
-	if do&doEnd != 0 {
-		s.finish(e.end)
-	}
-	if do&doRelease != 0 {
-		s.release()
-	}
-}
-
-// finish tells the application that the call is over and closes its media.
-func (s *Session) finish(end *EndError) { // [locked]
-	if end == nil {
-		end = &EndError{Kind: EndBye}
-	}
-	s.err, s.ended = end, time.Now()
-	s.cancel(end)
-	s.oa.step(oaEnd)
-	pending := s.waiting
-	if s.open != nil {
-		pending = append(pending, s.open)
-	}
-	s.open, s.waiting = nil, nil
-	for _, x := range pending {
-		x.finish(end)
-	}
-	if media := s.media; media != nil {
-		s.work(func() { s.logError("close media", media.Close()) }, nil)
-	}
-	s.settle()
-	if h := s.handler.State; h != nil {
-		s.events.PushFinal(func() { h(s, Terminated) })
-	}
-}
-
-// settle lets WaitAnswered return.
-func (s *Session) settle() { // [locked]
-	select {
-	case <-s.settled:
-	default:
-		close(s.settled)
-	}
-}
-
-// release lets go of the call's dialogs and timers: nothing of it is left on
-// the wire.
-func (s *Session) release() { // [locked]
-	if s.dialog != nil {
-		s.m.core.Detach(s.dialog)
-	}
-	if s.out != nil {
-		for _, f := range s.out.forks {
-			s.m.core.Detach(f.dialog)
-		}
-	}
-	for _, t := range s.timers {
-		t.stop()
-	}
-	s.timers = nil
-	for _, ch := range s.worker.gone {
-		close(ch)
-	}
-	s.worker.gone = nil
-	s.m.remove(s)
-}
-
-// sendBye sends the BYE of the call's dialog, or of a fork's.
-func (s *Session) sendBye(f *fork) { // [locked]
-	d := s.dialog
-	if f != nil {
-		d = f.dialog
-	}
-	if d == nil {
-		s.step(inWireDone, event{})
-		return
-	}
-	bye := d.NewRequest(sip.BYE)
-	if s.byebye.Name != "" {
-		s.logError("reason of BYE", bye.AddHeader(s.byebye.Name, s.byebye.Value))
-	}
-	done := func() { s.step(inWireDone, event{}) }
-	s.m.core.Send(&core.Outgoing{
-		Request: bye, Dialog: d,
-		OnResponse: func(res *sip.Response) {
-			if res.StatusCode().IsFinal() {
-				done()
-			}
-		},
-		OnFail: func(error) { done() },
-	})
-}
-
-// dialogGone ends a call whose peer answered a request of ours that it knows
-// the dialog no more (RFC 3261 §12.2.1.2); err is what the request came to.
-func (s *Session) dialogGone(err error) { // [locked]
-	switch sip.StatusOf(err) {
-	case sip.StatusCallDoesNotExist, sip.StatusRequestTimeout:
-		s.step(inDialogGone, event{end: &EndError{Remote: true, Kind: EndDialogError, Err: err}})
-	}
-}
-
-// cause is why the call is over, or ErrState while it is not.
-func (s *Session) cause() error { // [locked]
-	switch {
-	case s.err != nil:
-		return s.err
-	case s.m.closed != nil:
-		return net.ErrClosed
-	}
-	return ErrState
-}
-
-// errPanic is behind the end of a call whose handler panicked.
-var errPanic = errors.New("session: call handler panicked")
-
-// noteIdentity takes over what a message of the far end says of its identity.
-func (s *Session) noteIdentity(m interface {
-	NameAddrs(string) ([]sip.NameAddr, error)
-}) { // [locked]
-	if ids, err := m.NameAddrs("P-Asserted-Identity"); err == nil && len(ids) > 0 {
-		s.asserted = ids
-	}
-}
-
-func (s *Session) logError(what string, err error) {
-	if err != nil {
-		s.m.log.Warn("call: "+what, "call_id", s.callID, "error", err)
 	}
 }

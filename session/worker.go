@@ -1,7 +1,8 @@
 package session
 
 import (
-	"fmt"
+	"errors"
+	"log/slog"
 	"runtime/debug"
 )
 
@@ -10,17 +11,20 @@ import (
 type worker struct { // guarded by the core's mutex
 	jobs    []job
 	running bool
-	gone    []chan struct{} // closed when the call is released
 }
 
-// job is one thing to do: run without the mutex, then done with it.
+// job is one thing to do: run without the mutex, then done with it and with
+// what run returned.
 type job struct {
-	run  func()
-	done func()
+	run  func() error
+	done func(error)
 }
+
+// errMediaPanic is what a method of a Media that panics comes to.
+var errMediaPanic = errors.New("session: media panicked")
 
 // work queues a job. done may be nil.
-func (s *Session) work(run, done func()) { // [locked]
+func (s *Session) work(run func() error, done func(error)) { // [locked]
 	s.worker.jobs = append(s.worker.jobs, job{run, done})
 	if !s.worker.running {
 		s.worker.running = true
@@ -36,19 +40,22 @@ func (s *Session) workLoop() {
 		j := s.worker.jobs[0]
 		s.worker.jobs = s.worker.jobs[1:]
 		c.Unlock()
-		j.run()
+		err := s.run(j.run)
 		c.Lock()
 		if j.done != nil {
-			j.done()
+			j.done(err)
 		}
 	}
 	s.worker.jobs, s.worker.running = nil, false
 }
 
-// guard turns a panic of a Media, which may be the application's own, into an
-// error.
-func guard(err *error) {
-	if v := recover(); v != nil {
-		*err = fmt.Errorf("session: media panicked: %v\n%s", v, debug.Stack())
-	}
+// run survives a Media that panics: it may be the application's own.
+func (s *Session) run(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.log(slog.LevelError, "media panicked", "panic", v, "stack", string(debug.Stack()))
+			err = errMediaPanic
+		}
+	}()
+	return f()
 }

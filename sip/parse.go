@@ -88,7 +88,12 @@ func (p *parser) message(rest []byte) (Message, error) {
 		return nil, p.err
 	}
 	if len(line) > 4 && line[3] == '/' && equalFold(line[:4], "SIP/") {
-		r := &Response{}
+		with := new(struct { // one allocation: most responses to us have no more fields
+			Response
+			room [8]field
+		})
+		r := &with.Response
+		r.message.fields = with.room[:0]
 		p.response = true
 		p.statusLine(r, line)
 		if p.err == nil {
@@ -219,7 +224,9 @@ func (p *parser) fields(m *message) {
 		p.fail("message", p.pos, "", "too many header fields")
 		n = MaxFields
 	}
-	m.fields = make([]field, 0, n)
+	if n > cap(m.fields) {
+		m.fields = make([]field, 0, n)
+	}
 	for p.pos < len(p.head) && len(m.fields) < n {
 		start := p.pos
 		line := p.next()

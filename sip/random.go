@@ -3,15 +3,38 @@ package sip
 import (
 	"crypto/rand"
 	"encoding/base32"
+	"sync"
 )
 
 // token32 is lower case base32 without padding: token characters that survive case folding on the way.
 var token32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
+// random is crypto/rand, read in portions: a request needs three tokens, and to ask for each by itself costs
+// more than all else about them. Nothing that has to stay secret comes from here.
+var random portions
+
+type portions struct {
+	mu   sync.Mutex
+	buf  [256]byte // guarded by mu
+	left int       // guarded by mu; at the end of buf, not given out yet
+}
+
+// read fills b, which is shorter than a portion.
+func (p *portions) read(b []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.left < len(b) {
+		_, _ = rand.Read(p.buf[:]) // never fails
+		p.left = len(p.buf)
+	}
+	copy(b, p.buf[len(p.buf)-p.left:])
+	p.left -= len(b)
+}
+
 func randomToken(prefix string, bytes int) string {
 	var raw [20]byte
 	var text [48]byte
-	_, _ = rand.Read(raw[:bytes]) // crypto/rand.Read never fails
+	random.read(raw[:bytes])
 	n := copy(text[:], prefix)
 	token32.Encode(text[n:], raw[:bytes])
 	return string(text[:n+token32.EncodedLen(bytes)])

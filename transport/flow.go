@@ -42,7 +42,9 @@ type Flow struct {
 	write  func()        // writeQueue as a value made once: starting the writer allocates nothing
 	ended  chan struct{} // closed after Events.Down
 
-	pongOut []byte // owned by the writer: payload of the pong being written
+	// owned by the writer
+	batch   batch
+	pongOut []byte // payload of the pong being written
 
 	mu       sync.Mutex
 	state    flowState   // guarded by mu, as is all that follows

@@ -55,14 +55,33 @@ func (w *wire) inbound() (time.Time, uint32) {
 }
 
 func (w *wire) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	if w.corked {
-		w.out.b = append(w.out.b, p...)
-		w.mu.Unlock()
+	if w.gather(p) {
 		return len(p), nil
 	}
-	w.mu.Unlock()
 	return w.Conn.Write(p)
+}
+
+// gather keeps p for flush, while corked.
+func (w *wire) gather(p []byte) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.corked {
+		w.out.b = append(w.out.b, p...)
+	}
+	return w.corked
+}
+
+// limit bounds the writes to come.
+func (w *wire) limit(deadline time.Time) error { return w.Conn.SetWriteDeadline(deadline) }
+
+// SetWriteDeadline leaves what limit has set when gorilla, which knows of no deadline
+// of ours, is about to take it away. Others' are taken: of a Close frame that gorilla
+// writes itself, of the alert that ends TLS.
+func (w *wire) SetWriteDeadline(t time.Time) error {
+	if t.IsZero() {
+		return nil
+	}
+	return w.Conn.SetWriteDeadline(t)
 }
 
 // cork makes writes gather until uncork. Only the flow's writer corks.
@@ -86,7 +105,7 @@ func (w *wire) flush(deadline time.Time) error {
 	w.out = takeBuffer()
 	w.mu.Unlock()
 	defer full.release()
-	if err := w.Conn.SetWriteDeadline(deadline); err != nil {
+	if err := w.limit(deadline); err != nil {
 		return err
 	}
 	_, err := w.Conn.Write(full.b)

@@ -88,15 +88,14 @@ type batch struct {
 
 // writeQueue writes until there is nothing left. It is the only writer of its flow
 // while it runs.
+//
+// A flow that talks in turn starts it anew for each message, so the way of a lone
+// message from here to the network has few and small frames: they fit into the stack
+// that a goroutine begins with, which else would be copied to a larger one each time.
 func (f *Flow) writeQueue() {
 	defer f.pool.tasks.done()
-	var b batch
-	for f.take(&b) {
-		err := f.writeBatch(&b)
-		if b.out != nil {
-			b.out.release()
-		}
-		if err != nil {
+	for f.take() {
+		if err := f.writeBatch(); err != nil {
 			f.mu.Lock()
 			f.fail(writeError(err))
 			f.mu.Unlock()
@@ -104,9 +103,10 @@ func (f *Flow) writeQueue() {
 	}
 }
 
-// take gives back what b held and fills it with all that is queued. Without
+// take gives back the last batch and fills it with all that is queued. Without
 // anything to write it ends the writer and returns false.
-func (f *Flow) take(b *batch) bool {
+func (f *Flow) take() bool {
+	b := &f.batch
 	f.mu.Lock()
 	f.written(b)
 	*b = batch{control: f.control, out: f.out, ends: f.ends}
@@ -123,7 +123,7 @@ func (f *Flow) take(b *batch) bool {
 		f.mu.Unlock()
 		return true
 	}
-	f.ends = b.ends
+	f.ends, b.ends = b.ends, nil
 	f.writing = false
 	last := f.finish()
 	f.mu.Unlock()
@@ -136,6 +136,9 @@ func (f *Flow) take(b *batch) bool {
 // written notes what became of b. It is called with mu held.
 func (f *Flow) written(b *batch) {
 	f.inWrite = 0
+	if b.out != nil {
+		b.out.release()
+	}
 	if f.ends == nil && cap(b.ends) <= 64 {
 		f.ends = b.ends[:0] // kept for the next message: a flow that talks in turn allocates nothing
 	}
@@ -150,34 +153,37 @@ func (f *Flow) written(b *batch) {
 }
 
 // writeBatch writes control frames first: they may overtake messages, and their
-// senders wait for an answer within seconds.
-func (f *Flow) writeBatch(b *batch) error {
-	if len(b.ends)+bits.OnesCount8(uint8(b.control)) <= 1 {
-		return f.writeFrames(b, false)
+// senders wait for an answer within seconds. More than one frame goes out in as few
+// writes to the network as may be.
+func (f *Flow) writeBatch() error {
+	b := &f.batch
+	if len(b.ends)+bits.OnesCount8(uint8(b.control)) > 1 {
+		f.wire.cork()
+		if err := f.writeFrames(b); err != nil {
+			return err
+		}
+		return f.wire.uncork(f.deadline())
 	}
-	f.wire.cork()
-	if err := f.writeFrames(b, true); err != nil {
+	if err := f.wire.limit(f.deadline()); err != nil {
 		return err
 	}
-	return f.wire.uncork(f.deadline())
+	if len(b.ends) == 1 {
+		return f.writeMessage(b.out.b)
+	}
+	return f.writeControl(b)
 }
 
-func (f *Flow) writeFrames(b *batch, corked bool) error {
+func (f *Flow) writeFrames(b *batch) error {
 	if err := f.writeControl(b); err != nil {
 		return err
 	}
 	start := 0
 	for _, end := range b.ends {
-		msg := b.out.b[start:end]
-		start = end
-		kind := websocket.BinaryMessage
-		if utf8.Valid(msg) {
-			kind = websocket.TextMessage
-		}
-		if err := f.writeFrame(kind, msg); err != nil {
+		if err := f.writeMessage(b.out.b[start:end]); err != nil {
 			return err
 		}
-		if corked && f.wire.gathered() >= gatherLimit {
+		start = end
+		if f.wire.gathered() >= gatherLimit {
 			if err := f.wire.flush(f.deadline()); err != nil {
 				return err
 			}
@@ -186,22 +192,38 @@ func (f *Flow) writeFrames(b *batch, corked bool) error {
 	return nil
 }
 
+// writeMessage writes one frame: gorilla's buffer has room for the longest message.
+func (f *Flow) writeMessage(msg []byte) error {
+	kind := websocket.BinaryMessage
+	if utf8.Valid(msg) {
+		kind = websocket.TextMessage
+	}
+	w, err := f.conn.NextWriter(kind) // as WriteMessage does, without its frame
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(msg); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
 func (f *Flow) writeControl(b *batch) error {
 	var errs [5]error // at most one frame of each kind
 	if b.control&sendPong != 0 {
-		errs[0] = f.writeFrame(websocket.PongMessage, f.pongOut)
+		errs[0] = f.conn.WriteMessage(websocket.PongMessage, f.pongOut)
 	}
 	if b.control&sendPing != 0 {
-		errs[1] = f.writeFrame(websocket.PingMessage, nil)
+		errs[1] = f.conn.WriteMessage(websocket.PingMessage, nil)
 	}
 	if b.control&sendCRLFPong != 0 {
-		errs[2] = f.writeFrame(websocket.TextMessage, []byte(crlfPong))
+		errs[2] = f.conn.WriteMessage(websocket.TextMessage, []byte(crlfPong))
 	}
 	if b.control&sendCRLFPing != 0 {
-		errs[3] = f.writeFrame(websocket.TextMessage, []byte(crlfPing))
+		errs[3] = f.conn.WriteMessage(websocket.TextMessage, []byte(crlfPing))
 	}
 	if b.close != 0 {
-		errs[4] = f.writeFrame(websocket.CloseMessage, websocket.FormatCloseMessage(b.close, ""))
+		errs[4] = f.conn.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(b.close, ""))
 	}
 	for _, err := range errs {
 		if err != nil {
@@ -209,12 +231,6 @@ func (f *Flow) writeControl(b *batch) error {
 		}
 	}
 	return nil
-}
-
-// writeFrame writes one frame: gorilla's buffer has room for the longest message.
-func (f *Flow) writeFrame(kind int, payload []byte) error {
-	f.conn.SetWriteDeadline(f.deadline())
-	return f.conn.WriteMessage(kind, payload)
 }
 
 func (f *Flow) deadline() time.Time { return time.Now().Add(f.pool.opt.WriteTimeout) }

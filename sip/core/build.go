@@ -146,17 +146,21 @@ func (o *Outgoing) identify(has *names) error {
 // setFrom adds From, or a tag to one that has none.
 func (o *Outgoing) setFrom(has *names) error {
 	if has.from {
-		from := o.Request.From()
-		if from.Tag() != "" {
-			return nil
-		}
-		return o.Request.SetFrom(from.WithTag(sip.NewTag()))
+		return o.tagFrom()
 	}
 	text := o.core.identity.from
 	if o.Anonymous {
 		text = anonymousFrom
 	}
 	return o.Request.AddHeader("From", text+";tag="+sip.NewTag())
+}
+
+func (o *Outgoing) tagFrom() error {
+	from := o.Request.From()
+	if from.Tag() != "" {
+		return nil
+	}
+	return o.Request.SetFrom(from.WithTag(sip.NewTag()))
 }
 
 // refreshesTarget reports whether requests of method m and their 2xx carry a

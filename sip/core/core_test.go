@@ -269,8 +269,41 @@ func TestQueueSurvives(t *testing.T) {
 		if value != "boom" || !bytes.Contains(stack, []byte("TestQueueSurvives")) || ran != 2 {
 			t.Errorf("panic %v, %d functions ran, stack:\n%s", value, ran, stack)
 		}
+		if log.Len() != 0 {
+			t.Errorf("logged beside onPanic: %q", log.String())
+		}
+		r.NewQueue(nil).Push(func() { panic("boom") })
+		synctest.Wait()
 		if !strings.Contains(log.String(), "panic=boom") || !strings.Contains(log.String(), "TestQueueSurvives") {
 			t.Errorf("logged %q", log.String())
+		}
+	})
+}
+
+// Of a kind that tells how things stand the newest is never lost, nor out of
+// place.
+func TestQueueNewest(t *testing.T) {
+	run(t, options(), func(r *rig) {
+		var got []string
+		note := func(s string) func() { return func() { got = append(got, s) } }
+		q := r.NewQueue(nil)
+		gate := make(chan struct{})
+		q.Push(func() { <-gate })
+		synctest.Wait()
+		q.PushNewest("a", note("a1"))
+		q.PushNewest("a", note("a2"))
+		for q.Push(func() {}) {
+		}
+		q.PushNewest("a", note("a3"))
+		q.PushNewest("b", note("b1"))
+		q.PushNewest("a", note("a4"))
+		q.PushFinal(note("end"))
+		close(gate)
+		synctest.Wait()
+		q.PushNewest("a", note("a5"))
+		synctest.Wait()
+		if want := "a1 a2 a4 b1 end a5"; strings.Join(got, " ") != want {
+			t.Errorf("ran %q, want %q", got, want)
 		}
 	})
 }

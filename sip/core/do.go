@@ -18,13 +18,15 @@ const forever = time.Duration(math.MaxInt64)
 // final response is a *sip.ResponseError, ctx ending is its cause; for other
 // errors see [Outgoing.OnFail]. req belongs to the core afterwards.
 func (c *Core) Do(ctx context.Context, req *sip.Request) (*sip.Response, error) {
-	return c.do(ctx, nil, req)
+	return c.do(ctx, nil, forever, func() (*sip.Request, error) { return req, nil })
 }
 
-// DoIn is Do for a request inside d, made with d.NewRequest. The caller must not
-// hold the lock, so it makes the request under it first.
-func (c *Core) DoIn(ctx context.Context, d *dialog.Dialog, req *sip.Request) (*sip.Response, error) {
-	return c.do(ctx, d, req)
+// DoIn is Do for a request inside d, which request makes with d.NewRequest. It is
+// called locked and what it makes leaves next, because the requests of a dialog
+// leave in the order of their CSeq numbers. DoIn waits for a flow no longer than
+// RecoveryLimit.
+func (c *Core) DoIn(ctx context.Context, d *dialog.Dialog, request func() (*sip.Request, error)) (*sip.Response, error) {
+	return c.do(ctx, d, 0, request)
 }
 
 type outcome struct {
@@ -32,20 +34,14 @@ type outcome struct {
 	err error
 }
 
-func (c *Core) do(ctx context.Context, d *dialog.Dialog, req *sip.Request) (*sip.Response, error) {
-	method := req.Method()
-	switch method {
-	case sip.INVITE, sip.ACK, sip.CANCEL:
-		return nil, fmt.Errorf("core: %s is no request by itself", method)
-	}
+func (c *Core) do(ctx context.Context, d *dialog.Dialog, wait time.Duration, request func() (*sip.Request, error)) (*sip.Response, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	done := make(chan outcome, 1)
 	o := &Outgoing{
-		Request:    req,
 		Dialog:     d,
-		Wait:       forever,
+		Wait:       wait,
 		Preemptive: true, // means REGISTER and PUBLISH only
 		OnResponse: func(res *sip.Response) {
 			if res.StatusCode().IsFinal() {
@@ -54,9 +50,10 @@ func (c *Core) do(ctx context.Context, d *dialog.Dialog, req *sip.Request) (*sip
 		},
 		OnFail: func(err error) { done <- outcome{err: err} },
 	}
-	c.mu.Lock()
-	c.Send(o)
-	c.mu.Unlock()
+	method, err := c.sendMade(o, request)
+	if err != nil {
+		return nil, err
+	}
 	select {
 	case got := <-done:
 		switch {
@@ -72,4 +69,22 @@ func (c *Core) do(ctx context.Context, d *dialog.Dialog, req *sip.Request) (*sip
 		c.mu.Unlock()
 		return nil, context.Cause(ctx)
 	}
+}
+
+// sendMade sends o with the request that is made under the lock.
+func (c *Core) sendMade(o *Outgoing, request func() (*sip.Request, error)) (sip.Method, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	req, err := request()
+	if err != nil {
+		return "", err
+	}
+	method := req.Method()
+	switch method {
+	case sip.INVITE, sip.ACK, sip.CANCEL:
+		return "", fmt.Errorf("core: %s is no request by itself", method)
+	}
+	o.Request = req
+	c.Send(o)
+	return method, nil
 }

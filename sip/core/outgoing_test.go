@@ -384,11 +384,9 @@ func TestDo(t *testing.T) {
 func TestDoIn(t *testing.T) {
 	run(t, options(), func(r *rig) {
 		_, d := r.called()
-		var req *sip.Request
-		r.locked(func() { req = d.NewRequest(sip.INFO) })
 		done := make(chan error, 1)
 		go func() {
-			_, err := r.DoIn(r.Context(), d, req)
+			_, err := r.DoIn(r.Context(), d, func() (*sip.Request, error) { return d.NewRequest(sip.INFO), nil })
 			done <- err
 		}()
 		r.request(sip.ACK)

@@ -20,11 +20,12 @@ type Queue struct {
 	mu sync.Mutex
 	// guarded by mu
 	waiting []func()
+	newest  map[any]func() // of PushNewest, beyond the limit
 	running bool
 }
 
-// NewQueue returns an empty queue. A function that panics is logged with its
-// stack and reported to onPanic, which may be nil; the queue goes on.
+// NewQueue returns an empty queue. A function that panics is reported to onPanic
+// with its stack, or logged where that is nil; the queue goes on.
 func (c *Core) NewQueue(onPanic func(v any, stack []byte)) *Queue {
 	return &Queue{core: c, onPanic: onPanic}
 }
@@ -46,6 +47,34 @@ func (q *Queue) PushFinal(fn func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.push(fn)
+}
+
+// PushNewest appends fn, which is one of a kind that is worth telling only how
+// things stand now. While the queue is full one of each kind waits beyond the
+// limit, the newest in the place of those before.
+func (q *Queue) PushNewest(kind any, fn func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	_, waits := q.newest[kind]
+	if !waits && len(q.waiting) < queueLimit {
+		q.push(fn)
+		return
+	}
+	if q.newest == nil {
+		q.newest = map[any]func(){}
+	}
+	q.newest[kind] = fn
+	if !waits {
+		q.push(func() { q.takeNewest(kind)() })
+	}
+}
+
+func (q *Queue) takeNewest(kind any) func() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	fn := q.newest[kind]
+	delete(q.newest, kind)
+	return fn
 }
 
 func (q *Queue) push(fn func()) {
@@ -88,10 +117,11 @@ func (q *Queue) call(fn func()) {
 }
 
 func (q *Queue) panicked(v any, stack []byte) {
-	if l := q.core.o.Logger; l != nil && q != q.core.logs {
-		l.Error("handler panicked", slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(stack)))
-	}
 	if q.onPanic != nil {
 		q.onPanic(v, stack)
+		return
+	}
+	if l := q.core.o.Logger; l != nil && q != q.core.logs {
+		l.Error("handler panicked", slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(stack)))
 	}
 }

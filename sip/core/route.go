@@ -133,8 +133,6 @@ func (c *Core) receiveRequest(k *link, req *sip.Request) {
 	case transaction.Absorbed:
 	case transaction.Merged:
 		c.refuse(k, req, sip.StatusLoopDetected, "Merged Request")
-	case transaction.Looped:
-		c.refuse(k, req, sip.StatusLoopDetected, "")
 	default:
 		if req.To().Tag() != "" {
 			c.receiveInside(k, req)

@@ -94,7 +94,6 @@ const (
 	Fresh    Verdict = iota // a request of no transaction: for the core
 	Absorbed                // of a transaction, which saw to it
 	Merged                  // a copy of a pending one that came another way: 482
-	Looped                  // one of our own requests: 482
 )
 
 // ReceiveRequest matches req, which is no CANCEL and came on k, to the server
@@ -121,23 +120,7 @@ func (l *Layer) ReceiveRequest(k *Link, req *sip.Request) Verdict {
 	if l.merged[mergeKeyOf(req)] != nil {
 		return Merged
 	}
-	if l.ours(req) {
-		return Looped
-	}
 	return Fresh
-}
-
-// ours reports whether a pending request of ours has come back: its Via is the
-// last one then.
-func (l *Layer) ours(req *sip.Request) bool {
-	if len(l.clients) == 0 {
-		return false
-	}
-	vias, err := req.Vias()
-	if err != nil || len(vias) == 0 {
-		return false
-	}
-	return l.clients[clientKey{branch: vias[len(vias)-1].Branch(), method: req.Method()}] != nil
 }
 
 // Accept starts the server transaction s for a Fresh request other than ACK and

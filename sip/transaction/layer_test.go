@@ -487,17 +487,6 @@ func TestMerged(t *testing.T) {
 	})
 }
 
-func TestLooped(t *testing.T) {
-	inBubble(t, Options{}, func(b *bench) {
-		c := b.request(sip.INVITE)
-		back := c.Request().Clone()
-		must(t, back.PushVia(sip.Via{Transport: "WSS", Host: "proxy.example.com", Params: ";branch=z9hG4bKp"}))
-		if v := b.layer.ReceiveRequest(b.link, back); v != Looped {
-			t.Errorf("our own INVITE is %v", v)
-		}
-	})
-}
-
 func TestServerMatching(t *testing.T) {
 	base := incoming(sip.OPTIONS, "z9hG4bK1", "")
 	old := incoming(sip.INVITE, "1", "") // RFC 2543: no magic cookie

@@ -17,8 +17,8 @@ const (
 // node is the timer of one transaction: its place in a queue.
 type node struct {
 	prev, next *node
-	queue      *queue // nil: does not run
-	at         time.Time
+	queue      *queue        // nil: does not run
+	at         time.Duration // by the clock
 	owner      interface{ expire() }
 }
 
@@ -35,6 +35,7 @@ type queue struct {
 // clock is the layer's queues, by timer.
 type clock struct {
 	mu     sync.Locker
+	origin time.Time      // nodes count from it: half as dear as to ask for the time of day
 	firing sync.WaitGroup // alarms armed
 	queues []*queue
 	byName [timers]*queue
@@ -42,7 +43,7 @@ type clock struct {
 }
 
 func newClock(mu sync.Locker, o Options) *clock {
-	c := &clock{mu: mu}
+	c := &clock{mu: mu, origin: time.Now()}
 	add := func(after time.Duration, ts ...timer) {
 		q := &queue{after: after}
 		c.queues = append(c.queues, q)
@@ -58,13 +59,15 @@ func newClock(mu sync.Locker, o Options) *clock {
 	return c
 }
 
+func (c *clock) now() time.Duration { return time.Since(c.origin) }
+
 func (c *clock) start(n *node, t timer) {
 	c.stop(n)
 	if c.closed {
 		return
 	}
 	q := c.byName[t]
-	n.queue, n.at = q, time.Now().Add(q.after)
+	n.queue, n.at = q, c.now()+q.after
 	n.prev, n.next = q.tail, nil
 	if q.tail == nil {
 		q.head = n
@@ -114,13 +117,13 @@ func (c *clock) fire(q *queue) {
 	if c.closed {
 		return
 	}
-	now := time.Now()
-	for n := q.head; n != nil && !n.at.After(now); n = q.head {
+	now := c.now()
+	for n := q.head; n != nil && n.at <= now; n = q.head {
 		c.stop(n)
 		n.owner.expire()
 	}
 	if q.head != nil && !q.armed && !c.closed {
-		c.arm(q, q.head.at.Sub(now))
+		c.arm(q, q.head.at-now)
 	}
 }
 

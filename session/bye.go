@@ -1,0 +1,61 @@
+package session
+
+import (
+	"github.com/gosipua/sipua/sip"
+	"github.com/gosipua/sipua/sip/core"
+	"github.com/gosipua/sipua/sip/dialog"
+)
+
+// sendBye ends the call's dialog, or that of a fork.
+func (s *Session) sendBye(f *fork) { // [locked]
+	d := s.dialog
+	if f != nil {
+		d = f.dialog
+	}
+	s.byeTo(d, func() { s.step(inWireDone, event{}) })
+}
+
+// byeTo sends a BYE and forgets the dialog when it is answered, or will not be.
+func (s *Session) byeTo(d *dialog.Dialog, done func()) { // [locked]
+	bye := d.NewRequest(sip.BYE)
+	if s.byeReason != "" {
+		s.logError("reason of BYE", bye.AddHeader("Reason", s.byeReason))
+	}
+	over := func() {
+		s.m.core.Detach(d)
+		done()
+	}
+	s.m.core.Send(&core.Outgoing{
+		Request: bye, Dialog: d,
+		OnResponse: func(res *sip.Response) {
+			if res.StatusCode().IsFinal() {
+				over()
+			}
+		},
+		OnFail: func(error) { over() },
+	})
+}
+
+// receiveBye takes the BYE of the call or of one of its forks, which is always
+// answered 200 (RFC 3261 §15.1.2, RFC 5407 §3.2.1).
+func (s *Session) receiveBye(in *core.Incoming) { // [locked]
+	in.Reply(sip.StatusOK, "")
+	end := &EndError{Remote: true, Kind: EndBye, Reason: in.Request().Headers("Reason")}
+	if f := s.otherFork(in.Dialog()); f != nil {
+		f.end = end
+		return
+	}
+	s.step(inBye, event{code: sip.StatusRequestTerminated, end: end})
+}
+
+// dialogGone ends a call whose peer answered a request of ours in d that it
+// knows the dialog no more (RFC 3261 §12.2.1.2); err is what the request came to.
+func (s *Session) dialogGone(d *dialog.Dialog, err error) { // [locked]
+	if d != s.dialog {
+		return
+	}
+	switch sip.StatusOf(err) {
+	case sip.StatusCallDoesNotExist, sip.StatusRequestTimeout:
+		s.step(inDialogGone, event{end: &EndError{Remote: true, Kind: EndDialogError, Err: err}})
+	}
+}

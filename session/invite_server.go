@@ -1,0 +1,156 @@
+package session
+
+import (
+	"runtime/debug"
+	"time"
+
+	"github.com/gosipua/sipua/sip"
+	"github.com/gosipua/sipua/sip/core"
+	"github.com/gosipua/sipua/sip/dialog"
+)
+
+// incoming is the callee's side of an INVITE.
+type incoming struct {
+	req     *core.Incoming
+	headers []sip.Field   // for the 200
+	sent    chan struct{} // closed when the 200 is out
+	ring    *timer        // repeats the provisional response
+	decide  *timer        // no answer
+	expire  *timer        // the INVITE's Expires
+	last    *ringing
+}
+
+// ringing is the provisional response to repeat.
+type ringing struct {
+	code   sip.StatusCode
+	reason string
+	fields []sip.Field
+}
+
+// receiveInvite takes an INVITE outside any dialog.
+func (m *Manager) receiveInvite(in *core.Incoming) { // [locked]
+	req := in.Request()
+	if m.o.Call == nil || m.closed != nil {
+		in.Reply(sip.StatusTemporarilyUnavailable, "")
+		return
+	}
+	if contentOf(req).refused {
+		refuseBody(in)
+		return
+	}
+	expires, limited := req.Expires()
+	if limited && expires == 0 { // over before it began (RFC 3261 §13.3.1)
+		in.Reply(sip.StatusRequestTerminated, "")
+		return
+	}
+	d, err := dialog.NewServer(req, in.Tag())
+	if err != nil {
+		in.Reply(sip.StatusBadRequest, "Contact missing or malformed")
+		return
+	}
+	s, err := m.newSession(Inbound, req.CallID(), Ringing)
+	if err != nil {
+		in.Reply(sip.StatusBusyHere, "", sip.Field{Name: "Retry-After", Value: "10"})
+		return
+	}
+	s.local, s.remote, s.dialog = req.To(), req.From(), d
+	s.in = &incoming{req: in, sent: make(chan struct{})}
+	s.setHandler(nil)
+	s.noteIdentity(req)
+	m.core.Attach(d, s)
+	in.OnCancel = s.canceled
+	in.OnLost = func(err error) {
+		s.step(inLost, event{end: &EndError{Kind: EndTransportLost, Err: err}})
+	}
+	s.ring(&ringing{code: sip.StatusRinging})
+	s.in.decide = s.after(m.o.NoAnswerTimeout, func() {
+		s.step(inNoAnswer, event{code: sip.StatusTemporarilyUnavailable, end: &EndError{Kind: EndNoAnswer}})
+	})
+	if limited {
+		s.in.expire = s.after(time.Duration(expires)*time.Second, func() {
+			s.step(inNoAnswer, event{code: sip.StatusRequestTerminated, end: &EndError{Remote: true, Kind: EndExpired}})
+		})
+	}
+	go s.offerToApplication()
+}
+
+// refuseBody answers a request whose body holds what we cannot read
+// (RFC 3261 §8.2.3).
+func refuseBody(in *core.Incoming) { // [locked]
+	in.Reply(sip.StatusUnsupportedMediaType, "",
+		sip.Field{Name: "Accept", Value: acceptTypes}, sip.Field{Name: "Accept-Encoding", Value: "identity"})
+}
+
+// offerToApplication hands the call to Options.Call, as net/http hands over a
+// request: on a goroutine of its own that may live as long as the call.
+func (s *Session) offerToApplication() {
+	defer func() {
+		if v := recover(); v != nil {
+			s.panicked(v, debug.Stack())
+		}
+	}()
+	s.m.o.Call(&Incoming{s: s})
+}
+
+// ring sends a provisional response and repeats it every minute.
+func (s *Session) ring(r *ringing) { // [locked]
+	s.in.last = r
+	s.in.req.Reply(r.code, r.reason, r.fields...)
+	s.in.ring.stop()
+	s.in.ring = s.after(ringInterval, func() { s.ring(s.in.last) })
+}
+
+// canceled takes the CANCEL, which has its 200 already (RFC 3261 §9.2).
+func (s *Session) canceled(cancel *sip.Request) { // [locked]
+	s.step(inCancel, event{code: sip.StatusRequestTerminated, end: &EndError{
+		Remote: true, Kind: EndCanceled, Reason: cancel.Headers("Reason"),
+	}})
+}
+
+// refuse sends the final response of a call that is not to be.
+func (s *Session) refuse(e event) { // [locked]
+	s.in.stopTimers()
+	code := e.code
+	if code == 0 {
+		code = sip.StatusTemporarilyUnavailable
+	}
+	s.in.req.Reply(code, e.reason, e.fields...)
+}
+
+func (i *incoming) stopTimers() { // [locked]
+	i.ring.stop()
+	i.decide.stop()
+	i.expire.stop()
+}
+
+// makeAnswer has the Media answer the INVITE's offer, or make one where it
+// carries none (RFC 3261 §13.3.1.4).
+func (s *Session) makeAnswer() { // [locked]
+	s.in.decide.stop()
+	ready := func(d Description) { s.step(inAnswerReady, event{desc: d}) }
+	failed := func(code sip.StatusCode, fields []sip.Field, why error) {
+		s.step(inMediaFailed, event{code: code, fields: fields, end: &EndError{Kind: EndMediaFailed, Err: why}})
+	}
+	if c := contentOf(s.in.req.Request()); c.has {
+		s.offerCame(&exchange{sendAnswer: ready, refuse: failed}, c.sdp)
+		return
+	}
+	s.offer(&exchange{sendOffer: ready, done: func(err error) {
+		if err != nil {
+			failed(sip.StatusServerInternalError, nil, err)
+		} else {
+			s.settle()
+		}
+	}})
+}
+
+// sendAccept sends the 200 and repeats it until the ACK comes.
+func (s *Session) sendAccept(d Description) { // [locked]
+	s.in.stopTimers()
+	s.dialog.SetState(dialog.Confirmed)
+	s.respondOffer(s.in.req, d, s.in.headers)
+	close(s.in.sent)
+	if s.oa.state == oaStable { // else the ACK brings the answer
+		s.settle()
+	}
+}

@@ -1,0 +1,180 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/gosipua/sipua/sip"
+)
+
+// event is what comes with an input to the INVITE usage.
+type event struct {
+	end    *EndError
+	res    *sip.Response  // the 2xx
+	fork   *fork          // the dialog of the 2xx
+	desc   Description    // what the INVITE or the 2xx carries
+	code   sip.StatusCode // of the final response to a refused INVITE
+	reason string
+	fields []sip.Field
+}
+
+// step feeds the INVITE usage and performs what it answers.
+func (s *Session) step(in usageInput, e event) { // [locked]
+	before := s.usage.state
+	do := s.usage.step(in)
+	if s.usage.state.Ended() && !before.Ended() {
+		s.ackBeforeTheEnd()
+	}
+	if do&doInvite != 0 {
+		s.sendInvite(e.desc)
+	}
+	if do&doACK != 0 {
+		s.acknowledge(e, do&doBye == 0)
+	}
+	if do&doMakeAnswer != 0 {
+		s.makeAnswer()
+	}
+	if do&doAccept != 0 {
+		s.sendAccept(e.desc)
+	}
+	if do&doCancel != 0 {
+		s.out.ring.stop()
+		s.out.invite.Cancel()
+	}
+	if do&doRefuse != 0 {
+		s.refuse(e)
+	}
+	if do&doBye != 0 {
+		s.sendBye(e.fork)
+	}
+	if do&doUp != 0 {
+		s.started = time.Now()
+	}
+	if after := s.usage.state; after != before && !after.Ended() {
+		s.tellState(after)
+	}
+	if do&doEnd != 0 {
+		s.finish(e.end)
+	}
+	if do&doRelease != 0 {
+		s.release()
+	}
+}
+
+// hangup ends the call from our side; cause is what was behind it, if anything.
+func (s *Session) hangup(cause error) { // [locked]
+	end := &EndError{Kind: EndBye, Err: cause}
+	switch s.usage.state {
+	case Preparing, Calling, Early:
+		end.Kind = EndCanceled
+	case Ringing, Answering:
+		end.Kind = EndRejected
+	}
+	s.step(inHangup, event{end: end, code: sip.StatusTemporarilyUnavailable})
+}
+
+// finish tells the application that the call is over, answers what the far end
+// still waits for (RFC 3261 §15.1.2) and closes the media.
+func (s *Session) finish(end *EndError) { // [locked]
+	s.err, s.ended = end, time.Now()
+	s.m.live--
+	s.cancel(end)
+	s.oa.step(oaEnd)
+	open, waiting := s.open, s.waiting
+	s.open, s.waiting = nil, nil
+	if open != nil {
+		waiting = append(waiting, open)
+	}
+	for _, x := range waiting {
+		if x.in != nil && !x.in.Answered() {
+			x.in.Reply(sip.StatusRequestTerminated, "")
+		}
+		x.finish(end)
+	}
+	s.closeMedia(s.media, open)
+	s.settle()
+	if h := s.handler.State; h != nil {
+		s.events.PushFinal(func() { h(s, Terminated) })
+	}
+}
+
+// closeMedia closes the call's media and those that an exchange has in hand,
+// when the worker is done with them.
+func (s *Session) closeMedia(present Media, open *exchange) { // [locked]
+	if present != nil {
+		s.work(present.Close, s.closed)
+	}
+	if open != nil {
+		s.work(func() error {
+			if m := open.media; m != nil && m != present {
+				return m.Close()
+			}
+			return nil
+		}, s.closed)
+	}
+}
+
+func (s *Session) closed(err error) { s.logError("close media", err) } // [locked]
+
+// settle lets WaitAnswered return.
+func (s *Session) settle() { // [locked]
+	if !s.isSettled() {
+		close(s.settled)
+	}
+}
+
+// release lets go of the call's dialogs and timers: nothing of it is left on
+// the wire.
+func (s *Session) release() { // [locked]
+	if s.dialog != nil {
+		s.m.core.Detach(s.dialog)
+	}
+	if s.out != nil {
+		for _, f := range s.out.forks {
+			s.m.core.Detach(f.dialog)
+		}
+	}
+	for _, t := range s.timers {
+		t.stop()
+	}
+	s.timers = nil
+	for _, ch := range s.gone {
+		close(ch)
+	}
+	s.gone = nil
+	s.m.remove(s)
+}
+
+// cause is why the call is over, or ErrState while it is not.
+func (s *Session) cause() error { // [locked]
+	if s.err != nil {
+		return s.err
+	}
+	return ErrState
+}
+
+// errPanic is behind the end of a call whose handler panicked.
+var errPanic = errors.New("session: call handler panicked")
+
+// panicked ends a call whose handler did; it is called without the mutex.
+func (s *Session) panicked(v any, stack []byte) {
+	s.m.core.Lock()
+	defer s.m.core.Unlock()
+	s.log(slog.LevelError, "call handler panicked", "panic", v, "stack", string(stack))
+	s.hangup(errPanic)
+}
+
+// log reports an event of the call. The logger is the application's, so it is
+// not called with the mutex held.
+func (s *Session) log(level slog.Level, msg string, args ...any) {
+	args = append([]any{"call_id", s.callID}, args...)
+	s.m.logs.Push(func() { s.m.o.Logger.Log(context.Background(), level, msg, args...) })
+}
+
+func (s *Session) logError(what string, err error) {
+	if err != nil {
+		s.log(slog.LevelWarn, "call: "+what, "error", err)
+	}
+}
