@@ -127,6 +127,18 @@ func (c *pageCall) dtmfRTP(digits string) {
 // too. Of the same digit twice in a row only the first is told.
 func (c *pageCall) listen() { c.p.t.Helper(); c.do("listen", nil) }
 
+// heard returns the digits heard since it was asked last.
+func (c *pageCall) heard() string {
+	digits := ""
+	for {
+		e, ok, _, _ := c.p.take(c.id, "heard", nil)
+		if !ok {
+			return digits
+		}
+		digits += e.Body
+	}
+}
+
 // refer asks the other side to call target instead; events refer:accepted and refer:failed tell what became of it.
 func (c *pageCall) refer(target string) {
 	c.p.t.Helper()

@@ -240,3 +240,20 @@ func (w *wiretap) BindLocalStream(_ *interceptor.StreamInfo, next interceptor.RT
 		return next.Write(h, payload, a)
 	})
 }
+
+// TestDTMFAlone: digits of a call that sends no audio have times of their own,
+// by which alone a receiver tells one from the next (RFC 4733 §2.5.1.2).
+func TestDTMFAlone(t *testing.T) {
+	inCall(t, Options{}, Options{}, func(t *testing.T, a, b *end) {
+		for _, d := range "112" {
+			if err := a.media.SendDTMF(context.Background(), d, 100*time.Millisecond); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		synctest.Wait()
+		if got := string(b.digits); got != "112" {
+			t.Errorf("b took the digits %q, want 112", got)
+		}
+	})
+}

@@ -13,7 +13,7 @@ type timeline struct {
 	seq   uint16 // of the newest packet out
 	stamp uint32 // its timestamp
 	at    time.Time
-	begun bool // a packet went out
+	begun bool // at counts
 
 	run      bool   // in, ssrc and sent belong to a run of packets
 	in       uint16 // newest sequence number of the application's
@@ -34,10 +34,11 @@ func newTimeline() timeline {
 	return timeline{seq: uint16(random32()), stamp: random32()}
 }
 
-// now is the timestamp of this moment on a clock of hz.
+// now is the timestamp of this moment on a clock of hz, which starts with the
+// first time that it is asked.
 func (t *timeline) now(hz uint32) uint32 {
 	if !t.begun {
-		return t.stamp
+		t.at, t.begun = time.Now(), true
 	}
 	return t.stamp + uint32(uint64(time.Since(t.at))*uint64(hz)/uint64(time.Second))
 }
