@@ -39,6 +39,10 @@ type Handler struct {
 	// Registration tells each change of the registration, the failures with
 	// their reason. Default none.
 	Registration func(registrar.Event)
+
+	// Closed is called once, after Close or Shutdown has ended the UA: Message,
+	// Options, Connection and Registration are not called again. Default none.
+	Closed func()
 }
 
 // ConnectionState is where the connection to the servers stands.

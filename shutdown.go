@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/gosipua/sipua/registrar"
 )
 
 const (
@@ -68,12 +70,13 @@ func (ua *UA) Shutdown(ctx context.Context) error {
 	defer context.AfterFunc(ua.end.hurry, cancel)()
 	ua.calls.HangupAll()
 	err := ua.calls.Wait(ctx)
-	if ua.reg.Registration().Bound() {
+	if now := ua.reg.Registration(); now.Bound() || now.State == registrar.Registering {
 		err = errors.Join(err, ua.reg.Unregister(ctx, false))
 	}
 	ua.closeUsages()
 	err = errors.Join(err, ua.pool.Shutdown(ctx))
 	ua.core.Wait()
+	ua.tellClosed()
 	return err
 }
 
@@ -90,6 +93,7 @@ func (ua *UA) Close() error {
 	ua.closeUsages()
 	err := ua.pool.Close()
 	ua.core.Wait()
+	ua.tellClosed()
 	return err
 }
 
@@ -98,4 +102,11 @@ func (ua *UA) closeUsages() {
 	ua.calls.Close()
 	ua.reg.Close()
 	ua.core.Close(net.ErrClosed)
+}
+
+// tellClosed lets the application know that no event of the UA follows.
+func (ua *UA) tellClosed() {
+	if h := ua.handler.Closed; h != nil {
+		ua.events.PushFinal(h)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -220,4 +221,23 @@ func TestShutdownIsBounded(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 	})
+}
+
+// TestClosedIsTheLastEvent: what came before is told first.
+func TestClosedIsTheLastEvent(t *testing.T) {
+	for name, end := range endings {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, siptest.Options{}, func(w *world) {
+				var alice *phone
+				alice = w.phone("alice", func(c *sipua.Config) { c.Handler.Closed = func() { alice.note("closed") } })
+				alice.seen()
+				end(alice.UA)
+				end(alice.UA)
+				got := alice.seen()
+				if len(got) < 2 || slices.Index(got, "closed") != len(got)-1 {
+					t.Errorf("events %q", got)
+				}
+			})
+		})
+	}
 }

@@ -13,10 +13,22 @@ import (
 // contestant is one way of doing what a benchmark measures.
 type contestant struct {
 	name string
-	do   func(n int) // n times; panics or fails the benchmark when it cannot
+	do   func(n int) // n times; fails the benchmark when it cannot
+	rest func()      // after each turn, not measured; may be nil
 }
 
 var only = flag.String("only", "", "run the contestants of these `names` (a,b) alone, for a profile")
+
+// times makes what a contestant does of a func that reports whether it went well.
+func times(b *testing.B, once func() bool) func(n int) {
+	return func(n int) {
+		for range n {
+			if !once() {
+				b.Fatal("failed")
+			}
+		}
+	}
+}
 
 // contest has its contestants do b.N of the thing each, taking turns of batch at a
 // time, and reports of each contestant's turns the lower quartile, divided by batch:
@@ -32,7 +44,7 @@ func contest(b *testing.B, batch int, all ...contestant) {
 	turns := max(b.N/batch, 1)
 	laps := make([][]lap, len(all))
 	for _, c := range all {
-		c.do(batch) // pools filled, stacks grown
+		run(c, batch) // pools filled, stacks grown
 	}
 	b.ResetTimer()
 	for range turns {
@@ -71,6 +83,9 @@ func run(c contestant, n int) lap {
 	l := lap{time: time.Since(start), cpu: processorTime() - cpu}
 	runtime.ReadMemStats(&after)
 	l.allocs = after.Mallocs - before.Mallocs
+	if c.rest != nil {
+		c.rest()
+	}
 	return l
 }
 

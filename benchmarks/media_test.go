@@ -18,17 +18,20 @@ import (
 // BenchmarkFirstAudio is the time from the start of a call to the first packet
 // of audio at the far end, over host candidates.
 func BenchmarkFirstAudio(b *testing.B) {
-	b.Run("pion", func(b *testing.B) {
-		for b.Loop() {
-			barePion(b)
-		}
-	})
-	b.Run("sipua", sipuaFirstAudio)
+	var caller, callee *webrtc.PeerConnection
+	call, hangup := sipuaFirstAudio(b)
+	contest(b, 1,
+		contestant{name: "pion",
+			do:   func(int) { caller, callee = barePion(b) },
+			rest: func() { caller.GracefulClose(); callee.GracefulClose() },
+		},
+		contestant{name: "sipua", do: func(int) { call() }, rest: hangup},
+	)
 }
 
 // barePion connects two PeerConnections by hand, in one process and without
 // signalling, and sends a packet as soon as that works.
-func barePion(b *testing.B) {
+func barePion(b *testing.B) (caller, callee *webrtc.PeerConnection) {
 	var se webrtc.SettingEngine
 	se.SetICEMulticastDNSMode(0)
 	api := webrtc.NewAPI(webrtc.WithSettingEngine(se))
@@ -39,7 +42,7 @@ func barePion(b *testing.B) {
 	}
 	caller, err := api.NewPeerConnection(webrtc.Configuration{})
 	must(err)
-	callee, err := api.NewPeerConnection(webrtc.Configuration{})
+	callee, err = api.NewPeerConnection(webrtc.Configuration{})
 	must(err)
 	track, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypePCMU, ClockRate: 8000}, "a", "b")
 	must(err)
@@ -72,10 +75,7 @@ func barePion(b *testing.B) {
 	must(caller.SetRemoteDescription(*callee.LocalDescription()))
 	<-up
 	sendUntil(heard, func(p *rtp.Packet) { track.WriteRTP(p) })
-	b.StopTimer()
-	caller.GracefulClose()
-	callee.GracefulClose()
-	b.StartTimer()
+	return caller, callee
 }
 
 // sendUntil writes packets, a millisecond apart, until one was heard.
@@ -90,7 +90,8 @@ func sendUntil(heard <-chan struct{}, write func(*rtp.Packet)) {
 	}
 }
 
-func sipuaFirstAudio(b *testing.B) {
+// sipuaFirstAudio has bob registered at a siptest server, for alice to call.
+func sipuaFirstAudio(b *testing.B) (call, hangup func()) {
 	srv, err := siptest.NewServer(siptest.Options{Domain: "example.com", Listen: true})
 	if err != nil {
 		b.Fatal(err)
@@ -114,9 +115,11 @@ func sipuaFirstAudio(b *testing.B) {
 	})
 	alice := newUA(b, srv.URL(), func(c *sipua.Config) { c.Register = &yes })
 	ctx := context.Background()
-	for b.Loop() {
+	var s *session.Session
+	call = func() {
 		out := rtc.NewTrack(rtc.Audio)
-		s, err := alice.Call(ctx, "bob", &session.CallOptions{Media: rtc.New(rtc.Options{Tracks: []rtc.Track{out}, Codecs: []string{"PCMU"}})})
+		var err error
+		s, err = alice.Call(ctx, "bob", &session.CallOptions{Media: rtc.New(rtc.Options{Tracks: []rtc.Track{out}, Codecs: []string{"PCMU"}})})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -124,8 +127,6 @@ func sipuaFirstAudio(b *testing.B) {
 			b.Fatal(err)
 		}
 		sendUntil(heard, func(p *rtp.Packet) { out.WriteRTP(p) })
-		b.StopTimer()
-		s.Hangup(ctx)
-		b.StartTimer()
 	}
+	return call, func() { s.Hangup(ctx) }
 }

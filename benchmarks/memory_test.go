@@ -40,7 +40,7 @@ func BenchmarkIdle(b *testing.B) {
 		b.Run(scheme.name+"/sipua", func(b *testing.B) {
 			yes := true
 			idle(b, func() func() {
-				ua := newUA(b, scheme.url+"/sip", func(c *sipua.Config) {
+				ua := startUA(b, scheme.url+"/sip", func(c *sipua.Config) {
 					c.Register = &yes
 					c.PingInterval = time.Hour
 					c.WSServers[0].TLSConfig = trust

@@ -89,6 +89,14 @@ func (e *echoer) call(messages [][]byte) bool {
 
 func newUA(b *testing.B, url string, change func(*sipua.Config)) *sipua.UA {
 	b.Helper()
+	ua := startUA(b, url, change)
+	b.Cleanup(func() { ua.Close() })
+	return ua
+}
+
+// startUA leaves closing to its caller.
+func startUA(b *testing.B, url string, change func(*sipua.Config)) *sipua.UA {
+	b.Helper()
 	cfg := sipua.Config{URI: "sip:alice@example.com", WSServers: sipua.Servers(url), Register: new(bool), STUNServers: []string{}}
 	if change != nil {
 		change(&cfg)
@@ -97,7 +105,6 @@ func newUA(b *testing.B, url string, change func(*sipua.Config)) *sipua.UA {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { ua.Close() })
 	if err := ua.Start(context.Background()); err != nil {
 		b.Fatal(err)
 	}
@@ -165,9 +172,9 @@ func register(b *testing.B, conns, batch int) {
 		return func(n int) { spread(b, conns, n, roundTrip) }
 	}
 	contest(b, batch,
-		contestant{"echo", over(func(i int) bool { return bare[i].roundTrip(msg) })},
-		contestant{"sipua", over(func(i int) bool { return registerOnce(ours[i]) == nil })},
-		contestant{"sipgo", over(func(i int) bool { return sipgoRegister(theirs[i], uri) })},
+		contestant{name: "echo", do: over(func(i int) bool { return bare[i].roundTrip(msg) })},
+		contestant{name: "sipua", do: over(func(i int) bool { return registerOnce(ours[i]) == nil })},
+		contestant{name: "sipgo", do: over(func(i int) bool { return sipgoRegister(theirs[i], uri) })},
 	)
 }
 
@@ -218,38 +225,25 @@ func BenchmarkCall(b *testing.B) {
 	ua := newUA(b, url+"/sip", nil)
 	c, uri := sipgoClient(b, rootServer(b))
 	dialogs := sipgo.NewDialogClientCache(c, gosip.ContactHeader{Address: gosip.Uri{Scheme: "sip", User: "alice", Host: "127.0.0.1"}})
-	calls := func(call func() error) func(n int) {
-		return func(n int) {
-			for range n {
-				if err := call(); err != nil {
-					b.Fatal(err)
-				}
-			}
+	theirs := func() error {
+		req := gosip.NewRequest(gosip.INVITE, uri)
+		req.SetTransport("WS")
+		req.SetBody([]byte("v=0\r\n"))
+		d, err := dialogs.WriteInvite(ctx, req)
+		if err != nil {
+			return err
 		}
+		if err := d.WaitAnswer(ctx, sipgo.AnswerOptions{}); err != nil {
+			return err
+		}
+		if err := d.Ack(ctx); err != nil {
+			return err
+		}
+		return d.Bye(ctx)
 	}
 	contest(b, 25,
-		contestant{"echo", calls(func() error {
-			if !bare.call(messages) {
-				return net.ErrClosed
-			}
-			return nil
-		})},
-		contestant{"sipua", calls(func() error { return ours(ua) })},
-		contestant{"sipgo", calls(func() error {
-			req := gosip.NewRequest(gosip.INVITE, uri)
-			req.SetTransport("WS")
-			req.SetBody([]byte("v=0\r\n"))
-			d, err := dialogs.WriteInvite(ctx, req)
-			if err != nil {
-				return err
-			}
-			if err := d.WaitAnswer(ctx, sipgo.AnswerOptions{}); err != nil {
-				return err
-			}
-			if err := d.Ack(ctx); err != nil {
-				return err
-			}
-			return d.Bye(ctx)
-		})},
+		contestant{name: "echo", do: times(b, func() bool { return bare.call(messages) })},
+		contestant{name: "sipua", do: times(b, func() bool { return ours(ua) == nil })},
+		contestant{name: "sipgo", do: times(b, func() bool { return theirs() == nil })},
 	)
 }

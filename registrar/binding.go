@@ -58,17 +58,32 @@ func readBinding(res *sip.Response, own sip.URI, instance string, asked time.Dur
 	b.rewritten = !mine.URI.Equal(own)
 	b.public = uriParam(mine, "pub-gruu")
 	b.temporary = uriParam(mine, "temp-gruu")
-	if routes, err := res.NameAddrs("Service-Route"); err == nil { // part of a route leads nowhere
-		b.routes = routes
-	}
+	b.routes = routesOf(res)
 	return b, nil
 }
+
+// routesOf is the Service-Route, none if any of it does not parse: part of a route
+// leads nowhere.
+func routesOf(res *sip.Response) (routes []sip.NameAddr) {
+	for _, text := range res.List("Service-Route") {
+		n, err := parseCopy(text)
+		if err != nil {
+			return nil
+		}
+		routes = append(routes, n)
+	}
+	return routes
+}
+
+// parseCopy reads a name-addr that is kept as long as the binding. What is read from
+// a message shares the message's text, which would be kept, too.
+func parseCopy(text string) (sip.NameAddr, error) { return sip.ParseNameAddr(strings.Clone(text)) }
 
 // contactsOf has the Contacts that parse, and how many there are in all.
 func contactsOf(res *sip.Response) (contacts []sip.NameAddr, listed int) {
 	all := res.List("Contact")
 	for _, text := range all {
-		if n, err := sip.ParseNameAddr(text); err == nil {
+		if n, err := parseCopy(text); err == nil {
 			contacts = append(contacts, n)
 		}
 	}

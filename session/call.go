@@ -45,7 +45,7 @@ func (m *Manager) Invite(ctx context.Context, target string, o *CallOptions) (*S
 	}
 	m.core.Lock()
 	defer m.core.Unlock()
-	s, err := m.newSession(Outgoing, req.CallID(), Preparing)
+	s, err := m.newSession(Outbound, req.CallID(), Preparing)
 	if err != nil {
 		return nil, err
 	}

@@ -90,6 +90,9 @@ func dtmfOptions(digits string, o *DTMFOptions) (DTMFOptions, error) {
 
 // sendDigit sends one digit and settles on a transport with the first.
 func (s *Session) sendDigit(ctx context.Context, digit rune, o *DTMFOptions) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
 	if o.Transport != DTMFInfo {
 		err := s.sendRTPDigit(ctx, digit, o.Duration)
 		if o.Transport == DTMFRTP || !errors.Is(err, ErrNoDTMF) {

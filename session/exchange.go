@@ -205,8 +205,8 @@ func (s *Session) apply(x *exchange, d Description, early bool) { // [locked]
 			s.abandon(x)
 			s.closeExchange(errRefused)
 		case oaDone:
-			if refresh { // another fork's early media has bound the path
-				s.waiting = append([]*exchange{s.freshOffer()}, s.waiting...)
+			if refresh { // another fork's early media has bound the path, or the far end has changed
+				s.waiting = append([]*exchange{s.again(x)}, s.waiting...)
 			} else {
 				s.noteHold(st)
 			}
@@ -218,13 +218,18 @@ func (s *Session) apply(x *exchange, d Description, early bool) { // [locked]
 	})
 }
 
-// freshOffer is a re-INVITE that replaces media which cannot reach the far end;
-// without it the call has none.
-func (s *Session) freshOffer() *exchange { // [locked]
+// again is a re-INVITE with the offer of x and fresh media, which takes over
+// how x is to end. Without it the call has no media.
+func (s *Session) again(x *exchange) *exchange { // [locked]
+	done := x.done
+	x.done = nil
 	return &exchange{
-		fresh: true, keepHold: true,
+		opts: x.opts, fresh: true,
 		sendOffer: func(d Description) { s.sendOffer(sip.INVITE, d) },
 		done: func(err error) {
+			if done != nil {
+				done(err)
+			}
 			if err != nil {
 				s.step(inMediaFailed, event{end: &EndError{Kind: EndMediaFailed, Err: err}})
 			}

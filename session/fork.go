@@ -65,24 +65,34 @@ func (s *Session) otherFork(d *dialog.Dialog) *fork { // [locked]
 	return nil
 }
 
-// lost reports whether d is the dialog of a fork that lost.
+// lost reports whether d is the dialog of a fork that lost, or hung up.
 func (s *Session) lost(d *dialog.Dialog) bool { // [locked]
-	return s.otherFork(d) != nil && s.out.won != nil
+	f := s.otherFork(d)
+	return f != nil && (s.out.won != nil || f.end != nil)
 }
 
 // sendACK acknowledges the 2xx of a fork.
-func (s *Session) sendACK(f *fork, d Description) { // [locked]
-	f.resend = s.m.core.SendACK(f.dialog, s.out.invite, d.ContentType, d.Body)
+func (s *Session) sendACK(f *fork, answer Description) { // [locked]
+	f.resend = s.m.core.SendACK(f.dialog, s.out.invite, answer.ContentType, answer.Body)
+}
+
+// refuseOffer acknowledges a 2xx whose offer, if it has one, is not wanted.
+func (s *Session) refuseOffer(f *fork, offer Description) { // [locked]
+	s.sendACK(f, s.origin.stamp(offer.refusal()))
 }
 
 // decline acknowledges a 2xx that makes no call.
 func (s *Session) decline(f *fork, res *sip.Response) { // [locked]
 	f.dialog.Confirm(res)
-	var answer Description
-	if s.out.late {
-		answer = contentOf(res).sdp.refusal()
+	s.refuseOffer(f, s.offerIn(res))
+}
+
+// offerIn is the offer of a 2xx, where the INVITE had none.
+func (s *Session) offerIn(res *sip.Response) Description { // [locked]
+	if !s.out.late {
+		return Description{}
 	}
-	s.sendACK(f, answer)
+	return contentOf(res).sdp
 }
 
 // forgetEarlyForks ends the early dialogs that were never answered, 64*T1 after

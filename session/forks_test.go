@@ -276,3 +276,46 @@ func TestCancelWithoutFlow(t *testing.T) {
 		}
 	})
 }
+
+// TestWaitsForTheMediaThatMatter: a call answered by another fork than the one
+// whose early media were bound is up only with fresh ones.
+func TestWaitsForTheMediaThatMatter(t *testing.T) {
+	bubble(t, func(r *rig) {
+		s, _, again := r.otherFork()
+		answered := start(func() error { return s.WaitAnswered(r.t.Context()) })
+		select {
+		case err := <-answered:
+			t.Errorf("WaitAnswered returned %v", err)
+		default:
+		}
+		r.answer(again, 200, "", sdp("two"))
+		r.sent("ACK")
+		r.must(<-answered)
+	})
+}
+
+// TestHoldAnsweredByAnotherFarEnd: the offer is repeated with fresh media, and
+// it is a hold still.
+func TestHoldAnsweredByAnotherFarEnd(t *testing.T) {
+	bubble(t, func(r *rig) {
+		s, _ := r.talk("b")
+		hold := start(func() error { return s.Hold(r.t.Context()) })
+		r.media.needFresh(1)
+		r.answer(r.request(sip.INVITE), 200, "", sdp("carol"))
+		again := r.sent("ACK", "INVITE")[1].(*sip.Request)
+		if name := nameOf(again.Body()); name != "offer2.1-hold" {
+			t.Errorf("offered %q", name)
+		}
+		select {
+		case err := <-hold:
+			t.Errorf("Hold returned %v", err)
+		default:
+		}
+		r.answer(again, 200, "", sdp("carol"))
+		r.sent("ACK")
+		r.must(<-hold)
+		if !s.Held().Local || r.media.open() != 1 {
+			t.Errorf("held %v, %d media open", s.Held(), r.media.open())
+		}
+	})
+}

@@ -168,6 +168,9 @@ func (in *Incoming) Answer(ctx context.Context, o *AnswerOptions) (*Session, err
 	s.factory = s.m.factory(o.Media)
 	s.setHandler(o.Handler)
 	s.in.headers = slices.Clone(o.Headers)
+	if ctx.Err() != nil {
+		s.hangup(context.Cause(ctx))
+	}
 	s.step(inAnswer, event{})
 	c.Unlock()
 	select {

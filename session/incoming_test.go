@@ -70,7 +70,7 @@ func TestOKIsRepeatedUntilACK(t *testing.T) {
 			at *= time.Millisecond
 			time.Sleep(at - time.Since(start) - 1)
 			r.silence()
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			if again := r.response(200, sip.INVITE); show(again) != show(first) {
 				t.Errorf("repeated as\n%s", show(again))
 			}
@@ -158,7 +158,7 @@ func TestNoAnswer(t *testing.T) {
 		in, _ := r.caller().ring(sdp("bob"))
 		time.Sleep(60*time.Second - 1)
 		r.silence()
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		for {
 			m, ok := r.next().(*sip.Response)
 			if ok && m.StatusCode() == 180 {
@@ -315,6 +315,21 @@ func TestAnswerContextEnds(t *testing.T) {
 		}
 		r.response(480, sip.INVITE)
 	})
+}
+
+// TestAnswerWithContextEnded refuses the call, however quick the media are.
+func TestAnswerWithContextEnded(t *testing.T) {
+	for range 20 {
+		bubble(t, func(r *rig) {
+			in, _ := r.caller().ring(sdp("bob"))
+			ctx, cancel := context.WithCancel(r.t.Context())
+			cancel()
+			if _, err := in.Answer(ctx, nil); !errors.Is(err, context.Canceled) {
+				t.Errorf("Answer: %v", err)
+			}
+			r.sent("480 INVITE")
+		})
+	}
 }
 
 func TestCallHandlerPanics(t *testing.T) {

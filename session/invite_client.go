@@ -144,27 +144,24 @@ func (s *Session) answered(f *fork, res *sip.Response) { // [locked]
 // acknowledge answers the 2xx: at once where the INVITE carried the offer,
 // with the answer where the 2xx does. keep says that the call is wanted.
 func (s *Session) acknowledge(e event, keep bool) { // [locked]
-	d := contentOf(e.res).sdp
 	switch {
-	case !s.out.late:
-		s.sendACK(e.fork, Description{})
-		if keep {
-			s.takeAnswer(d)
-		}
-	case !keep || len(d.Body) == 0:
-		s.sendACK(e.fork, s.origin.stamp(d.refusal()))
-		if keep {
-			s.inviteAgreed(errNoAnswerSDP)
-		}
+	case !keep:
+		s.refuseOffer(e.fork, s.offerIn(e.res))
+	case s.out.late:
+		s.answerLateOffer(e.fork, contentOf(e.res).sdp)
 	default:
-		s.answerLateOffer(e.fork, d)
+		s.sendACK(e.fork, Description{})
+		s.takeAnswer(contentOf(e.res).sdp)
 	}
 }
 
 // answerLateOffer has the offer of the 2xx answered. Where that cannot be, the
 // call ends, and with that its ACK refuses the offer.
 func (s *Session) answerLateOffer(f *fork, d Description) { // [locked]
-	s.out.offer = d
+	if s.out.offer = d; len(d.Body) == 0 {
+		s.inviteAgreed(errNoAnswerSDP)
+		return
+	}
 	s.offerCame(&exchange{
 		sendAnswer: func(d Description) { s.sendACK(f, d) },
 		refuse:     func(_ sip.StatusCode, _ []sip.Field, why error) { s.inviteAgreed(why) },
@@ -180,7 +177,7 @@ func (s *Session) answerLateOffer(f *fork, d Description) { // [locked]
 // offer: the call ends, but the far end must get both (RFC 3261 §13.2.2.4).
 func (s *Session) ackBeforeTheEnd() { // [locked]
 	if s.out != nil && s.out.won != nil && s.out.won.resend == nil {
-		s.sendACK(s.out.won, s.origin.stamp(s.out.offer.refusal()))
+		s.refuseOffer(s.out.won, s.out.offer)
 	}
 }
 

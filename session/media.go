@@ -10,9 +10,11 @@ import (
 // it. Descriptions are opaque to this package, which decides when an offer or
 // an answer is due and never what it says.
 //
-// Every method may block and is called from the session's worker only, one at
-// a time, never after Close. [MediaFactory] makes values of it; session/rtc is
-// the implementation over pion/webrtc.
+// Every method may block, until its ctx ends where it has one, and is called from
+// the session's worker only, one at a time, never after Close. The UA's Close
+// and Shutdown wait for the worker, so a Media must not call them. A method that
+// panics is logged and has failed. [MediaFactory] makes values of it;
+// session/rtc is the implementation over pion/webrtc.
 type Media interface {
 	// Offer returns an offer for the wire. Nothing is applied before SetAnswer,
 	// so an offer that the peer refuses leaves the call as it was.

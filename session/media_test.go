@@ -152,3 +152,15 @@ func TestConnectedBeforeTheExchangeIsOver(t *testing.T) {
 		}
 	})
 }
+
+func TestMute(t *testing.T) {
+	bubble(t, func(r *rig) {
+		s, _ := r.talk("b")
+		s.Mute(session.MuteSet{Audio: true})
+		s.Mute(session.MuteSet{Audio: true})
+		s.Unmute(session.MuteSet{Audio: true})
+		if got := r.media.last().wrote(); got != "Mute {true false} true, Mute {true false} false" {
+			t.Errorf("media: %s", got)
+		}
+	})
+}

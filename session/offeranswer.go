@@ -95,11 +95,8 @@ func (m *offerAnswer) step(in oaInput) oaAction {
 			return m.to(oaOffered, oaSendOffer)
 		case oaMediaFailed:
 			return m.to(oaStable, oaFail)
-		case oaOfferCame:
-			return oaRefuseGlare
-		case oaWant:
-			return oaPending
 		}
+		return oursIsOpen(in)
 	case oaOffered:
 		switch in {
 		case oaEarlyCame:
@@ -108,11 +105,8 @@ func (m *offerAnswer) step(in oaInput) oaAction {
 			return m.to(oaApplying, oaApply)
 		case oaRefused:
 			return m.to(oaStable, oaAbandon)
-		case oaOfferCame:
-			return oaRefuseGlare
-		case oaWant:
-			return oaPending
 		}
+		return oursIsOpen(in)
 	case oaEarly:
 		return m.early(in)
 	case oaApplying:
@@ -121,11 +115,8 @@ func (m *offerAnswer) step(in oaInput) oaAction {
 			return m.to(oaStable, oaDone)
 		case oaMediaFailed:
 			return m.to(oaStable, oaFail)
-		case oaOfferCame:
-			return oaRefuseGlare
-		case oaWant:
-			return oaPending
 		}
+		return oursIsOpen(in)
 	case oaAnswering:
 		switch in {
 		case oaAnswerMade:
@@ -160,12 +151,19 @@ func (m *offerAnswer) early(in oaInput) oaAction {
 		return oaKeepAnswer
 	case oaRefused:
 		m.kept = in
+	}
+	return oursIsOpen(in)
+}
+
+// oursIsOpen has the rows that all states with an offer of ours share.
+func oursIsOpen(in oaInput) oaAction {
+	switch in {
 	case oaOfferCame:
 		return oaRefuseGlare
 	case oaWant:
 		return oaPending
 	}
-	return oaNothing
+	return oaNothing // a repeat, or too late to matter
 }
 
 func (m *offerAnswer) to(s oaState, a oaAction) oaAction {

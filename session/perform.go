@@ -49,7 +49,7 @@ func (s *Session) step(in usageInput, e event) { // [locked]
 	if do&doBye != 0 {
 		s.sendBye(e.fork)
 	}
-	if do&doUp != 0 {
+	if do&doUp != 0 && !s.usage.state.Ended() {
 		s.started = time.Now()
 	}
 	if after := s.usage.state; after != before && !after.Ended() {
@@ -92,6 +92,9 @@ func (s *Session) finish(end *EndError) { // [locked]
 			x.in.Reply(sip.StatusRequestTerminated, "")
 		}
 		x.finish(end)
+	}
+	if s.ours != nil {
+		s.ours.out.Cancel()
 	}
 	s.closeMedia(s.media, open)
 	s.settle()

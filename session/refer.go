@@ -62,7 +62,9 @@ func (s *Session) transfer(ctx context.Context, req *sip.Request) error {
 	c.Lock()
 	defer c.Unlock()
 	if err != nil {
-		s.forget(t)
+		if ctx.Err() == nil { // else the far end may still agree
+			s.forget(t)
+		}
 		return err
 	}
 	t.seq, t.taken = res.CSeq().Seq, true // another one after a challenge

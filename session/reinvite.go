@@ -219,7 +219,7 @@ const maxTries = 8
 // glareDelay is how long to wait after a 491: 2.1 s to 4 s for who made the
 // Call-ID, up to 2 s for the other, in steps of 10 ms (RFC 3261 §14.1).
 func (s *Session) glareDelay() time.Duration {
-	if s.direction == Outgoing {
+	if s.direction == Outbound {
 		return 2100*time.Millisecond + time.Duration(randomN(191))*10*time.Millisecond
 	}
 	return time.Duration(randomN(201)) * 10 * time.Millisecond

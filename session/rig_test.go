@@ -349,3 +349,29 @@ func (r *rig) ended(s interface{ Context() context.Context }, kind session.EndKi
 	}
 	return end
 }
+
+// dial starts a call to bob and takes its INVITE.
+func (r *rig) dial(o *session.CallOptions) (*session.Session, *sip.Request) {
+	r.t.Helper()
+	if o == nil {
+		o = &session.CallOptions{}
+	}
+	if o.Handler == nil {
+		o.Handler = r.handler()
+	}
+	s, err := r.calls.Invite(context.Background(), "bob", o)
+	r.must(err)
+	return s, r.request(sip.INVITE)
+}
+
+// talk is a call that is up: bob answered with tag.
+func (r *rig) talk(tag string) (*session.Session, *peer) {
+	r.t.Helper()
+	s, invite := r.dial(nil)
+	r.answer(invite, 200, tag, sdp("bob"))
+	r.request(sip.ACK)
+	r.must(s.WaitAnswered(context.Background()))
+	r.seen("state Calling", "state Confirmed")
+	r.media.last().wrote()
+	return s, r.called(invite, tag)
+}

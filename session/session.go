@@ -15,16 +15,16 @@ type Direction uint8
 
 // The two directions.
 const (
-	Outgoing Direction = iota
-	Inbound
+	Outbound Direction = iota // we did
+	Inbound                   // the far end did
 )
 
-// String returns "outgoing" or "incoming".
+// String returns "outbound" or "inbound".
 func (d Direction) String() string {
-	if d == Outgoing {
-		return "outgoing"
+	if d == Outbound {
+		return "outbound"
 	}
-	return "incoming"
+	return "inbound"
 }
 
 // Session is one call, from the moment it is dialled or offered until it is
@@ -125,7 +125,8 @@ func (s *Session) RemoteIdentity() sip.NameAddr {
 }
 
 // AssertedIdentity has the identities of the far end that its server asserts,
-// newest first named; empty if none (P-Asserted-Identity, RFC 3325 §9.1).
+// those of the newest message that has any; empty if none (P-Asserted-Identity,
+// RFC 3325 §9.1).
 func (s *Session) AssertedIdentity() []sip.NameAddr {
 	s.m.core.Lock()
 	defer s.m.core.Unlock()

@@ -14,6 +14,7 @@ const (
 	charHex
 	charScheme
 	charUpper
+	charValue // an unquoted parameter value, taken more widely than the grammar has it
 )
 
 var chars = makeChars()
@@ -43,6 +44,11 @@ func makeChars() (t [256]uint16) {
 	set(charHex, "0123456789ABCDEFabcdef")
 	set(charScheme, "+-.")
 	set(charUpper, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+	for c := '!'; c < 256; c++ {
+		if c != 0x7f && c != ';' && c != ',' && c != '"' {
+			t[c] |= charValue
+		}
+	}
 	return t
 }
 

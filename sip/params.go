@@ -201,7 +201,7 @@ func checkParams(s string) fault {
 			i += n
 			continue
 		}
-		for i < len(s) && s[i] > ' ' && s[i] != 0x7f && s[i] != ';' && s[i] != ',' && s[i] != '"' {
+		for i < len(s) && chars[s[i]]&charValue != 0 {
 			i++
 		}
 	}

@@ -88,12 +88,7 @@ func (p *parser) message(rest []byte) (Message, error) {
 		return nil, p.err
 	}
 	if len(line) > 4 && line[3] == '/' && equalFold(line[:4], "SIP/") {
-		with := new(struct { // one allocation: most responses to us have no more fields
-			Response
-			room [8]field
-		})
-		r := &with.Response
-		r.message.fields = with.room[:0]
+		r := p.newResponse()
 		p.response = true
 		p.statusLine(r, line)
 		if p.err == nil {
@@ -107,7 +102,7 @@ func (p *parser) message(rest []byte) (Message, error) {
 		}
 		return r, nil
 	}
-	r := &Request{}
+	r := p.newRequest()
 	p.requestLine(r, line)
 	p.fields(&r.message)
 	p.body(&r.message, rest)
@@ -118,6 +113,32 @@ func (p *parser) message(rest []byte) (Message, error) {
 		p.err.Partial = r
 	}
 	return nil, p.err
+}
+
+// newRequest and newResponse make messages with room for their fields, in one allocation where there are as few
+// as most messages have.
+func (p *parser) newRequest() *Request {
+	if p.lines > 13 {
+		return &Request{}
+	}
+	r := new(struct {
+		Request
+		room [12]field
+	})
+	r.fields = r.room[:0]
+	return &r.Request
+}
+
+func (p *parser) newResponse() *Response {
+	if p.lines > 9 {
+		return &Response{}
+	}
+	r := new(struct {
+		Response
+		room [8]field
+	})
+	r.fields = r.room[:0]
+	return &r.Response
 }
 
 // next is the next line of the head, without its CRLF.

@@ -75,8 +75,10 @@ func (p *Pool) stop() (f *Flow, first bool) {
 	p.stopped = true
 	p.stopTimer(&p.retry)
 	p.stopTimer(&p.failBack)
+	for _, a := range p.attempts {
+		a.cancel(ErrPoolClosed)
+	}
 	p.mu.Unlock()
-	p.cancel(ErrPoolClosed)
 	if first {
 		p.tasks.done() // the one counted by NewPool
 	}

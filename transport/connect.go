@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -16,8 +17,9 @@ import (
 const subprotocol = "sip"
 
 // readBuffer is the size of gorilla's read buffer, which an idle flow keeps: large
-// enough for most of what a registered but silent UA gets, in one read.
-const readBuffer = 1 << 10
+// enough for most of what a registered but silent UA gets, in one read. The rest of
+// a longer message is read past it.
+const readBuffer = 512
 
 // link is a connection on which SIP may be spoken.
 type link struct {
@@ -28,7 +30,12 @@ type link struct {
 
 // open connects to s. The error is a *ConnectError.
 func (p *Pool) open(s Server) (*link, error) {
-	ctx, cancel := context.WithTimeoutCause(p.ctx, p.opt.ConnectTimeout, ErrConnectTimeout)
+	a, err := p.begin()
+	if err != nil {
+		return nil, &ConnectError{Server: s.String(), Err: err}
+	}
+	defer p.over(a)
+	ctx, cancel := context.WithTimeoutCause(a.ctx, p.opt.ConnectTimeout, ErrConnectTimeout)
 	defer cancel()
 	l, err := p.openWithin(ctx, &s)
 	if err == nil {
@@ -44,6 +51,36 @@ func (p *Pool) open(s Server) (*link, error) {
 		err = fmt.Errorf("%w (%w)", cause, err)
 	}
 	return nil, &ConnectError{Server: s.String(), Err: err}
+}
+
+// attempt is one attempt to connect. Its context ends when the pool is stopped. It is
+// not one of the pool's own that others derive from: that would keep, as long as the
+// pool, what is needed only now.
+type attempt struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+}
+
+func (p *Pool) begin() (*attempt, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
+		return nil, ErrPoolClosed
+	}
+	a := new(attempt)
+	a.ctx, a.cancel = context.WithCancelCause(context.Background())
+	p.attempts = append(p.attempts, a)
+	return a, nil
+}
+
+func (p *Pool) over(a *attempt) {
+	a.cancel(nil)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.attempts = slices.DeleteFunc(p.attempts, func(b *attempt) bool { return a == b })
+	if len(p.attempts) == 0 {
+		p.attempts = nil
+	}
 }
 
 func isTimeout(err error) bool {

@@ -42,8 +42,9 @@ func (p *Pool) lookBack() {
 	p.mu.Lock()
 	old := p.flow
 	p.failBack = nil
+	stopped := p.stopped
 	p.mu.Unlock()
-	if old == nil || p.ctx.Err() != nil {
+	if old == nil || stopped {
 		return
 	}
 	if p.hooks.mayFailBack() {

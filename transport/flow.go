@@ -40,7 +40,7 @@ type Flow struct {
 	since  time.Time
 	heard  atomic.Bool   // a message or a pong came in
 	write  func()        // writeQueue as a value made once: starting the writer allocates nothing
-	ended  chan struct{} // closed after Events.Down
+	ended  chan struct{} // closed after Events.Down; nil without fail-back, which alone waits for it
 
 	// owned by the writer
 	batch   batch
@@ -76,8 +76,11 @@ func newFlow(p *Pool, link *link, index int, id uint64, answersCRLF bool) *Flow 
 	now := time.Now()
 	f := &Flow{
 		id: id, server: link.server, index: index, pool: p, conn: link.conn, wire: link.wire,
-		since: now, ended: make(chan struct{}), reading: true,
+		since: now, reading: true,
 		live: newLiveness(&p.opt, answersCRLF),
+	}
+	if p.opt.FailBack != nil {
+		f.ended = make(chan struct{})
 	}
 	f.write = f.writeQueue
 	f.conn.SetReadLimit(int64(p.opt.HardLimit))

@@ -97,7 +97,7 @@ func (o Options) withDefaults() Options {
 		o.Servers = []Server{{}}
 	}
 	if o.DialContext == nil {
-		o.DialContext = new(net.Dialer).DialContext
+		o.DialContext = plainDialer.DialContext
 	}
 	setDefault(&o.ConnectTimeout, 10*time.Second)
 	setDefault(&o.WriteTimeout, 10*time.Second)
@@ -119,6 +119,9 @@ func (o Options) withDefaults() Options {
 	}
 	return o
 }
+
+// plainDialer is the default, shared because it has no settings and no state.
+var plainDialer net.Dialer
 
 // setDefault replaces what is not positive.
 func setDefault[T int | time.Duration](v *T, def T) {

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,8 +15,6 @@ type Pool struct {
 	opt     Options
 	hooks   hooks
 	log     *slog.Logger
-	ctx     context.Context // ends with Close and Shutdown
-	cancel  context.CancelCauseFunc
 	current atomic.Pointer[Flow] // the flow that is up
 	tasks   tasks
 
@@ -29,6 +26,7 @@ type Pool struct {
 	flows    uint64      // made so far
 	retry    *time.Timer // for the next attempt, nil when none waits
 	failBack *time.Timer // for the next look at heavier servers, nil when none waits
+	attempts []*attempt  // under way: one, or two when the flow goes while the pool looks at heavier servers
 }
 
 // NewPool returns a pool that does nothing until Start. Servers are validated by
@@ -37,7 +35,6 @@ func NewPool(o Options) *Pool {
 	o = o.withDefaults()
 	p := &Pool{opt: o, log: o.Logger, roster: newRoster(o.Servers, o.RecoveryMin, o.RecoveryMax)}
 	p.hooks.o = &p.opt
-	p.ctx, p.cancel = context.WithCancelCause(context.Background())
 	p.tasks.init()
 	return p
 }
@@ -176,7 +173,9 @@ func (p *Pool) run(f *Flow) {
 func (p *Pool) ended(f *Flow, cause *FlowError) {
 	p.log.Info("flow down", "server", f.server, "flow", f.id, "error", cause.Err)
 	p.hooks.down(f, cause)
-	close(f.ended)
+	if f.ended != nil {
+		close(f.ended)
+	}
 
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -96,7 +96,7 @@ func namesIn(req *sip.Request) (has names) {
 func (c *Core) route(req *sip.Request, k *link) error {
 	var routes []sip.NameAddr
 	if c.o.PreloadedRoute {
-		routes = append(routes, k.preloaded)
+		routes = append(routes, k.preloaded())
 	}
 	if req.Method() != sip.REGISTER {
 		routes = append(routes, k.services...)
@@ -138,7 +138,7 @@ func (o *Outgoing) identify(has *names) error {
 	}
 	contact := o.core.identity.contact
 	if o.Anonymous {
-		contact = o.core.identity.anonymous
+		contact = o.core.ContactFor(true).String()
 	}
 	return req.AddHeader("Contact", contact)
 }

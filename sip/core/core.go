@@ -28,12 +28,18 @@ type Core struct {
 	links    []*link // flows that are up, the current one last
 	watchers []func(f Flow, info FlowInfo, up bool, err error)
 	dialogs  map[dialog.ID]attached
-	handlers map[sip.Method]func(in *Incoming)
+	handlers []handler // one for each method that has one
 	replaces func(in *Incoming, d *dialog.Dialog, u Usage, earlyOnly bool)
 	trust    trust
 	parked   []*Outgoing // those that wait for a flow or for credentials, oldest first
 	cancels  []*Outgoing // those whose CANCEL waits for a flow
 	stats    Stats
+}
+
+// handler takes the initial requests of a method.
+type handler struct {
+	method sip.Method
+	fn     func(in *Incoming)
 }
 
 // attached is a dialog and its usage.
@@ -58,8 +64,6 @@ func New(o Options) *Core {
 		o:        o,
 		digest:   digest.NewClient(o.Policy),
 		identity: newIdentity(o),
-		dialogs:  map[dialog.ID]attached{},
-		handlers: map[sip.Method]func(in *Incoming){},
 	}
 	c.logs = c.NewQueue(nil)
 	c.layer = transaction.NewLayer(&c.mu, transaction.Options{
@@ -127,6 +131,9 @@ func (c *Core) log(level slog.Level, msg string, attrs ...slog.Attr) {
 
 // Attach makes u the usage of d: requests inside d go to it. Locked.
 func (c *Core) Attach(d *dialog.Dialog, u Usage) {
+	if c.dialogs == nil {
+		c.dialogs = map[dialog.ID]attached{}
+	}
 	c.dialogs[d.ID()] = attached{d, u}
 }
 
@@ -147,11 +154,20 @@ func (c *Core) FindDialog(id dialog.ID) (*dialog.Dialog, Usage) {
 // there is none OPTIONS gets 200, INVITE 480, everything else 405. fn is called
 // locked.
 func (c *Core) Handle(m sip.Method, fn func(in *Incoming)) {
-	if fn == nil {
-		delete(c.handlers, m)
-	} else {
-		c.handlers[m] = fn
+	c.handlers = slices.DeleteFunc(c.handlers, func(h handler) bool { return h.method == m })
+	if fn != nil {
+		c.handlers = append(c.handlers, handler{m, fn})
 	}
+}
+
+// handler returns the handler of method m, nil when there is none.
+func (c *Core) handler(m sip.Method) func(in *Incoming) {
+	for _, h := range c.handlers {
+		if h.method == m {
+			return h.fn
+		}
+	}
+	return nil
 }
 
 // HandleReplaces makes fn the handler of initial INVITEs with a Replaces that

@@ -29,10 +29,9 @@ type FlowInfo struct {
 // link is a flow that is or was up.
 type link struct {
 	transaction.Link
-	info      FlowInfo
-	via       string         // our Via up to its branch
-	preloaded sip.NameAddr   // Route to the server
-	services  []sip.NameAddr // Service-Route of the registration on the flow
+	info     FlowInfo
+	via      string         // our Via up to its branch
+	services []sip.NameAddr // Service-Route of the registration on the flow
 }
 
 func (c *Core) newLink(f Flow, info FlowInfo) *link {
@@ -48,12 +47,16 @@ func (c *Core) newLink(f Flow, info FlowInfo) *link {
 		}
 	}
 	k.via = via.String() + ";branch="
-	host := info.Host
+	return k
+}
+
+// preloaded is the Route to the server.
+func (k *link) preloaded() sip.NameAddr {
+	host := k.info.Host
 	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
 		host = "[" + host + "]" // IPv6, as net/url gives it
 	}
-	k.preloaded.URI = sip.URI{Scheme: "sip", Host: host, Port: info.Port, Params: ";lr;transport=ws"}
-	return k
+	return sip.NameAddr{URI: sip.URI{Scheme: "sip", Host: host, Port: k.info.Port, Params: ";lr;transport=ws"}}
 }
 
 // newVia is our Via for a new transaction on the flow.

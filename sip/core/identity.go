@@ -13,7 +13,6 @@ import (
 type identity struct {
 	from         string  // as written, without tag
 	contact      string  // as written, with ob
-	anonymous    string  // the same for anonymous requests
 	public, temp sip.URI // GRUUs; zero: none
 	extra        []sip.Field
 	allow        string
@@ -42,10 +41,9 @@ func newIdentity(o Options) identity {
 	return id
 }
 
-// refresh writes the Contacts anew.
+// refresh writes the Contact anew.
 func (id *identity) refresh(contact sip.URI) {
 	id.contact = id.contactFor(contact, false).String()
-	id.anonymous = id.contactFor(contact, true).String()
 }
 
 func (id *identity) contactFor(contact sip.URI, anonymous bool) sip.NameAddr {

@@ -212,7 +212,7 @@ func (c *Core) receiveInitial(k *link, req *sip.Request) {
 	case c.full() || len(c.dialogs) >= c.o.MaxDialogs && opensDialog(method):
 		c.refuseFull(k, req)
 		return
-	case c.handlers[method] == nil && method != sip.INVITE && method != sip.OPTIONS:
+	case c.handler(method) == nil && method != sip.INVITE && method != sip.OPTIONS:
 		c.refuse(k, req, unsupportedMethod(method), "")
 		return
 	case !c.ours(req.URI()):
@@ -227,7 +227,7 @@ func (c *Core) receiveInitial(k *link, req *sip.Request) {
 		return
 	}
 	c.layer.Accept(&in.server, &k.Link, req, (*serverUser)(in))
-	if fn := c.handlers[method]; fn != nil {
+	if fn := c.handler(method); fn != nil {
 		fn(in)
 		return
 	}

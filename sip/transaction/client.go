@@ -4,13 +4,15 @@ import (
 	"github.com/gosipua/sipua/sip"
 )
 
-// clientKey matches a response to its transaction. The branch is ours, random
-// and unique, so it needs no sent-by beside it.
+// clientKey matches a response to its transaction. The branch is ours, random and
+// unique, so it needs no sent-by beside it; but a CANCEL has that of its INVITE.
 //
 // RFC 3261 §17.1.3.
-type clientKey struct {
-	branch string
-	method sip.Method
+func clientKey(branch string, m sip.Method) string {
+	if m == sip.CANCEL {
+		return branch + " CANCEL"
+	}
+	return branch
 }
 
 // ClientUser is the transaction user of a client transaction.
@@ -30,7 +32,7 @@ type ClientUser interface {
 type Client struct {
 	layer *Layer
 	link  *Link
-	key   clientKey
+	key   string
 	req   *sip.Request
 	user  ClientUser
 	timer node
@@ -55,7 +57,7 @@ func (c *Client) State() State {
 	return c.nonInvite.state
 }
 
-func (c *Client) isInvite() bool { return c.key.method == sip.INVITE }
+func (c *Client) isInvite() bool { return c.req.Method() == sip.INVITE }
 
 // Canceled tells an INVITE transaction that a CANCEL for it left: without a
 // final response it ends 64·T1 later.
@@ -90,7 +92,7 @@ func (c *Client) step(in input, res *sip.Response) {
 			if a.timer == none {
 				c.user.Fail(c.link.err)
 			} else {
-				c.user.Fail(&sip.TimeoutError{Timer: a.timer.name(), Method: c.key.method})
+				c.user.Fail(&sip.TimeoutError{Timer: a.timer.name(), Method: c.req.Method()})
 			}
 		case finish:
 			c.layer.forgetClient(c)

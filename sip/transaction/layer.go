@@ -29,7 +29,7 @@ const (
 type Layer struct {
 	send    func(k *Link, m sip.Message)
 	clock   *clock
-	clients map[clientKey]*Client
+	clients map[string]*Client // by clientKey
 	servers map[serverKey]*Server
 	merged  map[mergeKey]*Server
 	pending int // servers without a final response
@@ -47,9 +47,7 @@ func NewLayer(mu sync.Locker, o Options) *Layer {
 	return &Layer{
 		send:    o.Send,
 		clock:   newClock(mu, o),
-		clients: map[clientKey]*Client{},
-		servers: map[serverKey]*Server{},
-		merged:  map[mergeKey]*Server{},
+		clients: map[string]*Client{},
 	}
 }
 
@@ -58,7 +56,7 @@ func NewLayer(mu sync.Locker, o Options) *Layer {
 func (l *Layer) Request(c *Client, k *Link, req *sip.Request, user ClientUser) {
 	l.number++
 	c.layer, c.link, c.req, c.user, c.number = l, k, req, user, l.number
-	c.key = clientKey{branch: req.Via().Branch(), method: req.Method()}
+	c.key = clientKey(req.Via().Branch(), req.Method())
 	c.timer.owner = c
 	l.clients[c.key] = c
 	c.step(begin, nil)
@@ -68,8 +66,9 @@ func (l *Layer) Request(c *Client, k *Link, req *sip.Request, user ClientUser) {
 // that there is none. It has to come from the server that got the request; after
 // a loss of the flow that is what ties an INVITE to the next one.
 func (l *Layer) ReceiveResponse(k *Link, res *sip.Response) bool {
-	c := l.clients[clientKey{branch: res.Via().Branch(), method: res.CSeq().Method}]
-	if c == nil || c.link.Server != k.Server {
+	method := res.CSeq().Method
+	c := l.clients[clientKey(res.Via().Branch(), method)]
+	if c == nil || c.req.Method() != method || c.link.Server != k.Server {
 		return false
 	}
 	if c.link.down {
@@ -132,6 +131,9 @@ func (l *Layer) Accept(s *Server, k *Link, req *sip.Request, user ServerUser) {
 	s.timer.owner = s
 	if s.isInvite() {
 		s.invite.state = Proceeding
+	}
+	if l.servers == nil { // many a user agent never gets a request
+		l.servers, l.merged = map[serverKey]*Server{}, map[mergeKey]*Server{}
 	}
 	l.servers[s.key] = s
 	l.pending++

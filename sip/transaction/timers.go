@@ -32,30 +32,44 @@ type queue struct {
 	armed      bool // alarm will call fire, or is about to
 }
 
-// clock is the layer's queues, by timer.
+// lane names a queue.
+type lane uint8
+
+const (
+	laneTimeout lane = iota
+	laneTrying
+	laneLate
+	laneAnswer
+	laneRecovery
+	lanes
+)
+
+// laneOf is the queue that a timer waits in.
+var laneOf = [timers]lane{
+	timerB: laneTimeout, timerF: laneTimeout, timerH: laneTimeout, timerL: laneTimeout, timerM: laneTimeout,
+	timerTrying: laneTrying, timerLate: laneLate, timerAnswer: laneAnswer, timerRecovery: laneRecovery,
+}
+
+// clock is the layer's queues.
 type clock struct {
 	mu     sync.Locker
 	origin time.Time      // nodes count from it: half as dear as to ask for the time of day
 	firing sync.WaitGroup // alarms armed
-	queues []*queue
-	byName [timers]*queue
+	queues [lanes]queue
 	closed bool
 }
 
 func newClock(mu sync.Locker, o Options) *clock {
 	c := &clock{mu: mu, origin: time.Now()}
-	add := func(after time.Duration, ts ...timer) {
-		q := &queue{after: after}
-		c.queues = append(c.queues, q)
-		for _, t := range ts {
-			c.byName[t] = q
-		}
+	for l, after := range [lanes]time.Duration{
+		laneTimeout:  timeout * o.T1,
+		laneTrying:   tryingAfter,
+		laneLate:     lateReply * o.T1,
+		laneAnswer:   (answerDue - lateReply) * o.T1,
+		laneRecovery: o.RecoveryLimit,
+	} {
+		c.queues[l].after = after
 	}
-	add(timeout*o.T1, timerB, timerF, timerH, timerL, timerM)
-	add(tryingAfter, timerTrying)
-	add(lateReply*o.T1, timerLate)
-	add((answerDue-lateReply)*o.T1, timerAnswer)
-	add(o.RecoveryLimit, timerRecovery)
 	return c
 }
 
@@ -66,7 +80,7 @@ func (c *clock) start(n *node, t timer) {
 	if c.closed {
 		return
 	}
-	q := c.byName[t]
+	q := &c.queues[laneOf[t]]
 	n.queue, n.at = q, c.now()+q.after
 	n.prev, n.next = q.tail, nil
 	if q.tail == nil {
@@ -130,7 +144,8 @@ func (c *clock) fire(q *queue) {
 // close stops all timers for good.
 func (c *clock) close() {
 	c.closed = true
-	for _, q := range c.queues {
+	for i := range c.queues {
+		q := &c.queues[i]
 		for q.head != nil {
 			c.stop(q.head)
 		}

@@ -1,0 +1,319 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gosipua/sipua/session"
+	"github.com/gosipua/sipua/sip"
+)
+
+// TestAnyOrder has calls live through whatever may happen, in any order, and
+// then expects of each what must hold for all: it ends, with one last event;
+// every request of the far end was answered once; every method returned; and
+// nothing is left (bubble checks the media).
+func TestAnyOrder(t *testing.T) {
+	for seed := range uint64(150) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			bubble(t, func(r *rig) {
+				c := &chaos{rig: r, rand: rand.New(rand.NewPCG(seed, 1)), up: true, finals: map[string]*theirs{}, last: map[string]uint32{}}
+				c.begin()
+				for range 40 {
+					c.happen()
+				}
+				c.finish()
+			})
+		})
+	}
+}
+
+// chaos is a call to which anything happens.
+type chaos struct {
+	*rig
+	rand    *rand.Rand
+	session *session.Session
+	in      *session.Incoming
+	invite  *sip.Request // the one that makes the call
+	far     []*peer      // the far ends of its dialogs
+	up      bool
+	release func()
+	ours    []*sip.Request     // requests of ours that may be answered
+	finals  map[string]*theirs // by branch
+	last    map[string]uint32  // CSeq of our requests, by dialog
+	methods atomic.Int32       // of the application's that have not returned
+	states  []session.State
+}
+
+// theirs is a request of the far end.
+type theirs struct {
+	method sip.Method
+	codes  []sip.StatusCode // the finals
+	lost   bool             // its connection went before
+}
+
+func (c *chaos) begin() {
+	h := &session.Handler{State: func(_ *session.Session, st session.State) { c.states = append(c.states, st) }}
+	if c.rand.IntN(2) == 0 {
+		s, err := c.calls.Invite(context.Background(), "bob", &session.CallOptions{Handler: h, LateOffer: c.rand.IntN(3) == 0})
+		c.must(err)
+		c.session = s
+		c.look()
+		return
+	}
+	bob := c.caller()
+	c.far = append(c.far, bob)
+	c.invite = c.send(bob, sip.INVITE, c.body())
+	c.in = <-c.calls1
+	if c.rand.IntN(4) > 0 {
+		c.call(func(ctx context.Context) error {
+			s, err := c.in.Answer(ctx, &session.AnswerOptions{Handler: h})
+			if err == nil {
+				c.session = s
+			}
+			return err
+		})
+	}
+}
+
+// call runs a method of the application's.
+func (c *chaos) call(f func(ctx context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	if c.rand.IntN(3) == 0 {
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(c.rand.IntN(5000))*time.Millisecond)
+	}
+	c.methods.Add(1)
+	go func() {
+		defer cancel()
+		defer c.methods.Add(-1)
+		_ = f(ctx)
+	}()
+	c.look()
+}
+
+// body is an offer, or none.
+func (c *chaos) body() string {
+	if c.rand.IntN(6) == 0 {
+		return ""
+	}
+	return sdp("far")
+}
+
+// send sends a request of the far end and remembers it.
+func (c *chaos) send(p *peer, method sip.Method, body string, fields ...sip.Field) *sip.Request {
+	req := p.request(method, body, fields...)
+	if c.up && method != sip.ACK {
+		c.finals[req.Via().Branch()] = &theirs{method: method}
+	}
+	c.receive(req)
+	c.look()
+	return req
+}
+
+// look takes what left.
+func (c *chaos) look() {
+	for m := c.next(); m != nil; m = c.next() {
+		switch m := m.(type) {
+		case *sip.Request:
+			if m.Method() == sip.ACK {
+				continue
+			}
+			c.ours = append(c.ours, m)
+			c.number(m)
+			if m.Method() == sip.INVITE && c.invite == nil {
+				c.invite = m
+			}
+		case *sip.Response:
+			t := c.finals[m.Via().Branch()]
+			if t == nil {
+				c.t.Fatalf("an answer to nothing: %s", show(m))
+			}
+			if m.CSeq().Method == sip.INVITE && m.To().Tag() != "" && c.in != nil && c.far[0].remote.Tag() == "" {
+				c.far[0].remote = m.To()
+			}
+			if m.StatusCode().IsFinal() && m.CSeq().Method == t.method {
+				t.codes = append(t.codes, m.StatusCode())
+			}
+		}
+	}
+}
+
+func (c *chaos) happen() {
+	switch n := c.rand.IntN(20); {
+	case n < 6:
+		c.answerOurs()
+	case n < 11:
+		c.farActs()
+	case n < 15:
+		c.applicationActs()
+	case n == 15 && (!c.up || c.rand.IntN(3) == 0):
+		c.connection()
+	case n == 16 && c.release == nil:
+		c.release = c.media.hold()
+	case n == 16:
+		c.free()
+	case n == 17:
+		c.media.failWith([]error{nil, nil, nil, nil, errors.New("broken"), session.ErrUnacceptable}[c.rand.IntN(6)])
+		c.media.needFresh(c.rand.IntN(3) / 2)
+	case n == 18 && c.session != nil && c.session.Media() != nil:
+		if c.rand.IntN(40) == 0 {
+			c.media.last().events.Failed(errors.New("gone"))
+		}
+		c.media.last().events.Connected()
+		c.look()
+	default:
+		time.Sleep(time.Duration(c.rand.IntN(4000)) * time.Millisecond)
+		c.look()
+	}
+}
+
+func (c *chaos) free() {
+	if c.release != nil {
+		c.release()
+		c.release = nil
+	}
+	c.look()
+}
+
+func (c *chaos) connection() {
+	if c.up = !c.up; c.up {
+		c.rig.up()
+	} else {
+		c.look()
+		c.down()
+		for _, t := range c.finals {
+			t.lost = t.lost || len(t.codes) == 0
+		}
+	}
+	c.look()
+}
+
+func (c *chaos) applicationActs() {
+	if c.in != nil && c.session == nil {
+		switch c.rand.IntN(6) {
+		case 0, 2, 3, 4, 5:
+			c.in.Progress(nil)
+		case 1:
+			if c.rand.IntN(4) == 0 {
+				c.in.Reject(486, nil)
+			}
+		}
+		c.look()
+		return
+	}
+	s := c.session
+	if s == nil {
+		return
+	}
+	switch c.rand.IntN(10) {
+	case 0, 1:
+		c.call(s.Hold)
+	case 2:
+		c.call(s.Unhold)
+	case 3:
+		o := &session.RenegotiateOptions{UseUpdate: c.rand.IntN(2) == 0}
+		c.call(func(ctx context.Context) error { return s.Renegotiate(ctx, o) })
+	case 4:
+		s.Mute(session.MuteSet{Audio: c.rand.IntN(2) == 0})
+		c.look()
+	case 5:
+		c.call(func(ctx context.Context) error { return s.SendInfo(ctx, "text/plain", []byte("x")) })
+	case 6:
+		c.call(func(ctx context.Context) error { return s.Refer(ctx, "carol") })
+	case 7:
+		c.call(func(ctx context.Context) error { return s.SendDTMF(ctx, "1", nil) })
+	case 8:
+		c.call(s.WaitAnswered)
+	case 9:
+		if c.rand.IntN(8) == 0 {
+			c.call(s.Hangup)
+		}
+	}
+}
+
+// finish ends the call and checks what must hold.
+func (c *chaos) finish() {
+	c.free()
+	if !c.up {
+		c.connection()
+	}
+	if c.session != nil && c.rand.IntN(2) == 0 {
+		c.quiet()
+	}
+	c.calls.HangupAll()
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	if err := c.calls.Wait(ctx); err != nil {
+		c.t.Errorf("not over after %v: %v", time.Since(begin), err)
+	}
+	time.Sleep(5 * time.Minute)
+	c.look()
+	synctest.Wait()
+	if n := c.methods.Load(); n != 0 {
+		c.t.Errorf("%d methods have not returned", n)
+	}
+	for i, st := range c.states {
+		if (st == session.Terminated) != (i == len(c.states)-1) {
+			c.t.Errorf("states %v", c.states)
+		}
+	}
+	for branch, t := range c.finals {
+		if n := len(t.codes); n == 0 && !t.lost || n > 1 && t.codes[0] >= 300 {
+			c.t.Errorf("%s %s was answered %v", t.method, branch, t.codes)
+		}
+	}
+}
+
+// quiet has the far end answer everything as it should until nothing goes on,
+// then makes an offer: nothing may be stuck.
+func (c *chaos) quiet() {
+	c.media.failWith(nil)
+	c.media.needFresh(0)
+	s := c.session
+	for round := range 40 {
+		for _, p := range c.far {
+			if p.remote.Tag() != "" && round < 3 {
+				for seq := p.seq - min(p.seq, 8); seq <= p.seq; seq++ { // whatever 2xx it was
+					ack := p.request(sip.ACK, sdp("far"))
+					c.must(ack.SetCSeq(sip.CSeq{Seq: seq, Method: sip.ACK}))
+					c.receive(ack)
+				}
+			}
+		}
+		pending := c.ours
+		c.ours = nil
+		for _, req := range pending {
+			tag := ""
+			if req.To().Tag() == "" && req.Method() == sip.INVITE {
+				tag = "one"
+			}
+			c.answer(req, 200, tag, sdp("far"))
+			c.look()
+		}
+		time.Sleep(time.Second)
+		c.look()
+	}
+	if st := s.State(); st != session.Confirmed {
+		return
+	}
+	done := start(func() error { return s.Renegotiate(context.Background(), nil) })
+	c.look()
+	if len(c.ours) == 0 {
+		c.t.Error("an offer of ours does not leave a quiet call")
+		return
+	}
+	c.answer(c.ours[len(c.ours)-1], 200, "", sdp("far"))
+	c.ours = nil
+	synctest.Wait()
+	select {
+	case <-done:
+	default:
+		c.t.Error("an offer of ours does not come to its end")
+	}
+}
