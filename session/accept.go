@@ -65,15 +65,24 @@ func (s *Session) noACK(a *acceptance) { // [locked]
 
 // receiveACK takes the ACK to a 2xx of ours, and the answer it may carry.
 func (s *Session) receiveACK(req *sip.Request) { // [locked]
-	a := s.accept
-	if a == nil || a.seq != req.CSeq().Seq {
+	if s.accept == nil || s.accept.seq != req.CSeq().Seq {
 		return
 	}
-	a.stop()
-	s.accept = nil
-	s.step(inACK, event{})
+	s.acknowledged()
 	if s.oa.state == oaOffered {
 		s.answerCame(contentOf(req).sdp)
 	}
 	s.next()
+}
+
+// acknowledged notes that the peer has our 2xx, if one waits for its ACK. A
+// re-INVITE of the peer tells as much (RFC 5407 §3.1.4), and where the ACK went
+// with its connection nothing else does: the repeated 2xx goes the same way.
+func (s *Session) acknowledged() { // [locked]
+	if s.accept == nil {
+		return
+	}
+	s.accept.stop()
+	s.accept = nil
+	s.step(inACK, event{})
 }

@@ -53,6 +53,9 @@ func (s *Session) receiveOffer(in *core.Incoming) { // [locked]
 	req := in.Request()
 	invite := req.Method() == sip.INVITE
 	c := contentOf(req)
+	if invite && !c.refused && s.oa.state == oaStable {
+		s.acknowledged()
+	}
 	switch {
 	case c.refused:
 		refuseBody(in)
@@ -64,8 +67,7 @@ func (s *Session) receiveOffer(in *core.Incoming) { // [locked]
 	case s.usage.state == Ringing, s.usage.state == Answering: // the offer in their INVITE is not answered yet
 		retryLater(in)
 	case s.usage.state == Calling, s.usage.state == Early, // ours is not
-		s.ours != nil,
-		s.accept != nil && invite: // RFC 5407 §3.1.4 lets us choose between 491 and 200
+		s.ours != nil:
 		in.Reply(sip.StatusRequestPending, "")
 	case c.has:
 		s.offerCame(s.peerExchange(in), c.sdp)

@@ -137,15 +137,25 @@ func TestUpdateBeforeTheAnswer(t *testing.T) {
 	}
 }
 
-// TestReinviteBeforeACK: RFC 5407 §3.1.4 and §3.1.5.
+// TestReinviteBeforeACK: RFC 5407 §3.1.4, where the re-INVITE shows that our 200
+// arrived, and §3.1.5, where our offer in it is not answered yet.
 func TestReinviteBeforeACK(t *testing.T) {
-	for _, body := range []string{sdp("bob"), ""} {
+	for body, answer := range map[string]string{sdp("bob"): "200 INVITE", "": "491 INVITE"} {
 		bubble(t, func(r *rig) {
 			bob := r.caller()
 			in, _ := bob.ring(body)
-			r.answerCall(in)
+			s, _ := r.answerCall(in)
 			bob.send(sip.INVITE, sdp("bob"))
-			r.sent("491 INVITE")
+			r.sent(answer)
+			if body == "" {
+				return
+			}
+			bob.send(sip.ACK, "")
+			time.Sleep(time.Minute)
+			r.silence()
+			if s.State() != session.Confirmed {
+				t.Errorf("state %v", s.State())
+			}
 		})
 	}
 }

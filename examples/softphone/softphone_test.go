@@ -503,7 +503,8 @@ func TestQuitInCall(t *testing.T) {
 		alice, bob := w.phone("alice"), w.phone("bob")
 		talk(alice, bob)
 		rest := namesOf(alice.quit())
-		if !slices.Equal(rest, []string{"ended", "unregistered", "disconnected"}) {
+		of := slices.Index(rest, "ended") // a call's events and the phone's are in order each, not with each other
+		if of < 0 || !slices.Equal(slices.Delete(rest, of, of+1), []string{"unregistered", "disconnected"}) {
 			t.Errorf("events %v", rest)
 		}
 		bob.want("ended", "originator", "remote", "cause", "Terminated")

@@ -156,13 +156,15 @@ func TestSamples(t *testing.T) {
 			t.Fatal(err)
 		}
 		exchange(t, a, b, false)
-		if err := a.track.WriteSample(s); err != nil { // no path yet
+		if err := a.track.WriteSample(s); err != nil { // perhaps no path yet
 			t.Fatal(err)
 		}
 		c := ok[Codec](t)(a.track.Ready(context.Background()))
 		if c.String() != "PCMA/8000" || c.PayloadType != 8 {
 			t.Errorf("codec is %+v", c)
 		}
+		synctest.Wait()
+		b.heard()
 		tap.packets = nil
 		for range 3 {
 			if err := a.track.WriteSample(s); err != nil {
