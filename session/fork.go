@@ -2,7 +2,6 @@ package session
 
 import (
 	"github.com/gosipua/sipua/sip"
-	"github.com/gosipua/sipua/sip/core"
 	"github.com/gosipua/sipua/sip/dialog"
 )
 
@@ -39,7 +38,7 @@ func (s *Session) forkOf(res *sip.Response) *fork { // [locked]
 	}
 	f := &fork{dialog: d}
 	s.out.forks = append(s.out.forks, f)
-	s.m.core.Attach(d, s)
+	s.m.core.Attach(d, inDialog{s})
 	return f
 }
 
@@ -104,5 +103,3 @@ func (s *Session) forgetEarlyForks() { // [locked]
 		}
 	}
 }
-
-var _ core.Usage = (*Session)(nil)

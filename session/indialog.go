@@ -10,10 +10,12 @@ import (
 	"github.com/gosipua/sipua/sip/core"
 )
 
-// ReceiveRequest takes a request inside one of the call's dialogs. It is for
-// the core, which calls it with its mutex held.
-func (s *Session) ReceiveRequest(in *core.Incoming) { // [locked]
-	req := in.Request()
+// inDialog is a call as the core sees it: the usage of its dialogs.
+type inDialog struct{ s *Session }
+
+// ReceiveRequest takes a request inside one of the call's dialogs.
+func (d inDialog) ReceiveRequest(in *core.Incoming) { // [locked]
+	s, req := d.s, in.Request()
 	switch method := req.Method(); {
 	case method == sip.ACK:
 		s.receiveACK(req)

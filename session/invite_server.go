@@ -57,7 +57,7 @@ func (m *Manager) receiveInvite(in *core.Incoming) { // [locked]
 	s.in = &incoming{req: in, sent: make(chan struct{})}
 	s.setHandler(nil)
 	s.noteIdentity(req)
-	m.core.Attach(d, s)
+	m.core.Attach(d, inDialog{s})
 	in.OnCancel = s.canceled
 	in.OnLost = func(err error) {
 		s.step(inLost, event{end: &EndError{Kind: EndTransportLost, Err: err}})
