@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -297,7 +298,13 @@ func TestLargeMessages(t *testing.T) {
 		cut  bool
 	}{{65 << 10, false}, {1 << 20, false}, {5 << 20, true}} {
 		t.Run(fmt.Sprint(tt.size), func(t *testing.T) {
-			inWorld(t, siptest.Options{}, func(w *world) {
+			var refused atomic.Bool
+			trace := func(e siptest.TraceEvent) {
+				if e.Direction == siptest.In && strings.HasPrefix(string(e.Message), "SIP/2.0 513 ") {
+					refused.Store(true)
+				}
+			}
+			inWorld(t, siptest.Options{Trace: trace}, func(w *world) {
 				alice, bob := w.phone("alice"), w.phone("bob")
 				here, there := alice.talk(bob)
 				alice.seen()
@@ -316,6 +323,9 @@ func TestLargeMessages(t *testing.T) {
 					if got := alice.seen(); len(got) != 0 {
 						t.Errorf("events %q", got)
 					}
+				}
+				if refused.Load() == tt.cut {
+					t.Errorf("513 sent: %v", refused.Load())
 				}
 				here.say("on")
 				there.hear("on")

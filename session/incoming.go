@@ -48,6 +48,10 @@ type RejectOptions struct {
 // answered call ends; context.Cause says why.
 func (in *Incoming) Context() context.Context { return in.s.ctx }
 
+// Session is the call itself, which Answer returns too: it is there from the
+// start, and Hangup refuses it while nothing is decided.
+func (in *Incoming) Session() *Session { return in.s }
+
 // From is the caller as it names itself; AssertedIdentity what a server
 // vouches for.
 func (in *Incoming) From() sip.NameAddr { return in.s.RemoteIdentity() }
