@@ -48,6 +48,9 @@ type EndError struct {
 	Remote bool
 	// Kind says how.
 	Kind EndKind
+	// Status is the final response that refused the INVITE, the far end's or
+	// ours; zero where there was none.
+	Status sip.StatusCode
 	// Reason has the Reason header fields of the BYE, CANCEL or response (RFC 3326).
 	Reason []string
 	// Err is what was behind it: a *sip.ResponseError for a refused call, the

@@ -94,7 +94,9 @@ func TestRejectAndRedirect(t *testing.T) {
 			if res := r.response(code, sip.INVITE); res.Header("X-Why") != "busy" {
 				t.Errorf("refused with %s", show(res))
 			}
-			r.ended(in, session.EndRejected, false)
+			if end := r.ended(in, session.EndRejected, false); end.Status != code {
+				t.Errorf("ended with status %d, want %d", end.Status, code)
+			}
 			if err := in.Reject(486, nil); !errors.Is(err, context.Cause(in.Context())) {
 				t.Errorf("second Reject: %v", err)
 			}

@@ -82,7 +82,7 @@ func (s *Session) inviteResponse(res *sip.Response) { // [locked]
 		s.success(res)
 	default:
 		s.step(inFailure, event{end: &EndError{
-			Remote: true, Kind: EndRejected, Reason: res.Headers("Reason"),
+			Remote: true, Kind: EndRejected, Status: code, Reason: res.Headers("Reason"),
 			Err: &sip.ResponseError{Method: sip.INVITE, Response: res},
 		}})
 	}

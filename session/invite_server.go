@@ -114,6 +114,9 @@ func (s *Session) refuse(e event) { // [locked]
 	if code == 0 {
 		code = sip.StatusTemporarilyUnavailable
 	}
+	if e.end != nil {
+		e.end.Status = code
+	}
 	s.in.req.Reply(code, e.reason, e.fields...)
 }
 

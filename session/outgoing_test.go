@@ -83,7 +83,7 @@ func TestCallRefused(t *testing.T) {
 			r.request(sip.ACK)
 			err := <-result
 			var end *session.EndError
-			if !errors.Is(err, code) || !errors.As(err, &end) || !end.Remote || end.Cause() != cause {
+			if !errors.Is(err, code) || !errors.As(err, &end) || !end.Remote || end.Status != code || end.Cause() != cause {
 				t.Errorf("%d: %v", code, err)
 			}
 		})

@@ -266,25 +266,18 @@ func (c *call) end(cause error) {
 	})
 }
 
-// status is that of the response which ended the call; c.mu is held. Where it
-// was ours it is in no error.
+// status is that of the response which ended the call, or that would have if
+// there had been one (RFC 3261 §8.1.3.1); c.mu is held.
 func (c *call) status(end *session.EndError) sip.StatusCode {
-	code := sip.StatusOf(end.Err)
-	switch {
+	switch code := sip.StatusOf(end.Err); {
+	case end.Status != 0:
+		return end.Status
 	case code != 0 || c.answered:
 		return code
-	case c.rejected != 0 && end.Kind == session.EndRejected:
-		return c.rejected
-	}
-	switch end.Kind {
-	case session.EndRejected, session.EndNoAnswer:
-		return sip.StatusTemporarilyUnavailable
-	case session.EndCanceled, session.EndExpired:
+	case end.Kind == session.EndCanceled:
 		return sip.StatusRequestTerminated
-	case session.EndMediaFailed:
-		return sip.StatusNotAcceptableHere
-	case session.EndTransportLost:
-		return sip.StatusServiceUnavailable // RFC 3261 §8.1.3.1
+	case end.Kind == session.EndTransportLost:
+		return sip.StatusServiceUnavailable
 	}
 	return 0
 }
