@@ -296,7 +296,7 @@ func TestLargeMessages(t *testing.T) {
 	for _, tt := range []struct {
 		size int
 		cut  bool
-	}{{65 << 10, false}, {1 << 20, false}, {5 << 20, true}} {
+	}{{65 << 10, false}, {1 << 20, false}, {5 << 20, false}, {20 << 20, true}} {
 		t.Run(fmt.Sprint(tt.size), func(t *testing.T) {
 			var refused atomic.Bool
 			trace := func(e siptest.TraceEvent) {

@@ -47,7 +47,7 @@ type Options struct {
 	KeepAliveInterval time.Duration
 
 	MaxMessage int // bytes of the longest SIP message taken and sent; default 64 KiB
-	HardLimit  int // bytes of a message that end the flow; default 4 MiB, at least MaxMessage
+	HardLimit  int // bytes of a message that end the flow; default 16 MiB, at least MaxMessage
 	MaxQueue   int // bytes waiting to be written to one flow; default 1 MiB, at least MaxMessage
 
 	// FailBack, if set, is asked now and then while the flow is to a server lighter
@@ -110,7 +110,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.PongTimeout, 4*time.Second)
 	o.KeepAliveInterval = max(o.KeepAliveInterval, 0)
 	setDefault(&o.MaxMessage, 64<<10)
-	setDefault(&o.HardLimit, 4<<20)
+	setDefault(&o.HardLimit, 16<<20)
 	o.HardLimit = max(o.HardLimit, o.MaxMessage)
 	setDefault(&o.MaxQueue, 1<<20)
 	o.MaxQueue = max(o.MaxQueue, o.MaxMessage)

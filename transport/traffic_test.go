@@ -202,7 +202,7 @@ func TestWriteDeadline(t *testing.T) {
 
 // A message too long is dropped but for its head, and the flow lives on.
 func TestTooLong(t *testing.T) {
-	for _, size := range []int{64<<10 + 1, 65 << 10, 1 << 20, 4 << 20} {
+	for _, size := range []int{64<<10 + 1, 65 << 10, 1 << 20, 5 << 20} {
 		for _, pieces := range []int{1, 7} {
 			t.Run(fmt.Sprintf("%d bytes in %d frames", size, pieces), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -234,10 +234,10 @@ func TestTooLong(t *testing.T) {
 func TestHardLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, r, c := connected(t, transport.Options{})
-		go func() { // 5 MiB in fragments of 1 MiB
+		go func() { // 17 MiB in fragments of 1 MiB
 			piece := strings.Repeat("x", 1<<20)
 			c.Write([]byte{text, 127, 0, 0, 0, 0, 0, 0x10, 0, 0})
-			for range 5 {
+			for range 17 {
 				if _, err := io.WriteString(c, piece+"\x00\x7f\x00\x00\x00\x00\x00\x10\x00\x00"); err != nil {
 					return
 				}
