@@ -38,14 +38,14 @@ func (r *Registrar) do(a action, newFlow bool) { // [locked]
 func (r *Registrar) arm(d time.Duration) { // [locked]
 	r.disarm()
 	r.reg.RetryAt = time.Now().Add(d)
-	r.due = r.after(d, func() {
+	r.due = r.core.After(d, func() {
 		r.reg.RetryAt = time.Time{}
 		r.step(inDue)
 	})
 }
 
 func (r *Registrar) disarm() { // [locked]
-	r.due.stop()
+	r.due.Stop()
 	r.reg.RetryAt = time.Time{}
 }
 
@@ -267,8 +267,8 @@ func (r *Registrar) accepted(res *sip.Response) { // [locked]
 		r.o.KeepAlive(r.flow, b.flowTimer)
 	}
 	r.interval = b.flowTimer
-	r.lapse.stop()
-	r.lapse = r.after(b.expires, r.lapsed)
+	r.lapse.Stop()
+	r.lapse = r.core.After(b.expires, r.lapsed)
 	r.step(inAccepted)
 	r.tell(kind, nil)
 	r.wanting.settle(nil)
@@ -283,7 +283,7 @@ func (r *Registrar) lapsed() { // [locked]
 // unbind notes that there is no binding any more.
 func (r *Registrar) unbind(err error) { // [locked]
 	bound := r.reg.Bound()
-	r.lapse.stop()
+	r.lapse.Stop()
 	r.reg = Registration{Err: err, RetryAt: r.reg.RetryAt}
 	if !bound {
 		return

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/gosipua/sipua/sip"
@@ -60,7 +59,6 @@ type Registrar struct {
 	logs   *core.Queue
 	callID string
 	tag    string
-	timers sync.WaitGroup // those armed
 
 	// guarded by the core's mutex
 	m        machine
@@ -77,8 +75,8 @@ type Registrar struct {
 	renewed  bool          // there are new credentials since the REGISTER left
 	interval time.Duration // Flow-Timer of flow
 	back     backoff
-	due      *timer
-	lapse    *timer
+	due      *core.Timer
+	lapse    *core.Timer
 	wanting  waiters // in Register
 	leaving  waiters // in Unregister
 	closed   bool
@@ -233,11 +231,10 @@ func (r *Registrar) Close() {
 	r.closed = true
 	r.m.step(inClose)
 	r.abandon()
-	r.due.stop()
-	r.lapse.stop()
+	r.due.Stop()
+	r.lapse.Stop()
 	r.reg.RetryAt = time.Time{}
 	r.wanting.settle(net.ErrClosed)
 	r.leaving.settle(net.ErrClosed)
 	r.core.Unlock()
-	r.timers.Wait()
 }

@@ -14,8 +14,8 @@ type acceptance struct {
 	in       *core.Incoming
 	seq      uint32
 	interval time.Duration
-	repeat   *timer
-	giveUp   *timer
+	repeat   *core.Timer
+	giveUp   *core.Timer
 }
 
 // respondOffer answers an INVITE with 200 and the description, and waits for
@@ -51,8 +51,8 @@ func (a *acceptance) schedule(s *Session) { // [locked]
 }
 
 func (a *acceptance) stop() { // [locked]
-	a.repeat.stop()
-	a.giveUp.stop()
+	a.repeat.Stop()
+	a.giveUp.Stop()
 }
 
 // noACK ends a call whose 2xx was never acknowledged.

@@ -18,7 +18,7 @@ type outgoing struct {
 	answer Description // what early was answered with
 	won    *fork
 	offer  Description // late: what the 2xx carries
-	ring   *timer
+	ring   *core.Timer
 }
 
 // prepare makes the offer, or sends the INVITE at once where it carries none.
@@ -134,7 +134,7 @@ func (s *Session) success(res *sip.Response) { // [locked]
 // answered takes the 2xx that makes the call, or would have made it.
 func (s *Session) answered(f *fork, res *sip.Response) { // [locked]
 	s.out.won = f
-	s.out.ring.stop()
+	s.out.ring.Stop()
 	f.dialog.Confirm(res)
 	s.dialog = f.dialog
 	s.noteIdentity(res)

@@ -14,9 +14,9 @@ type incoming struct {
 	req     *core.Incoming
 	headers []sip.Field   // for the 200
 	sent    chan struct{} // closed when the 200 is out
-	ring    *timer        // repeats the provisional response
-	decide  *timer        // no answer
-	expire  *timer        // the INVITE's Expires
+	ring    *core.Timer   // repeats the provisional response
+	decide  *core.Timer   // no answer
+	expire  *core.Timer   // the INVITE's Expires
 	last    *ringing
 }
 
@@ -96,7 +96,7 @@ func (s *Session) offerToApplication() {
 func (s *Session) ring(r *ringing) { // [locked]
 	s.in.last = r
 	s.in.req.Reply(r.code, r.reason, r.fields...)
-	s.in.ring.stop()
+	s.in.ring.Stop()
 	s.in.ring = s.after(ringInterval, func() { s.ring(s.in.last) })
 }
 
@@ -121,15 +121,15 @@ func (s *Session) refuse(e event) { // [locked]
 }
 
 func (i *incoming) stopTimers() { // [locked]
-	i.ring.stop()
-	i.decide.stop()
-	i.expire.stop()
+	i.ring.Stop()
+	i.decide.Stop()
+	i.expire.Stop()
 }
 
 // makeAnswer has the Media answer the INVITE's offer, or make one where it
 // carries none (RFC 3261 §13.3.1.4).
 func (s *Session) makeAnswer() { // [locked]
-	s.in.decide.stop()
+	s.in.decide.Stop()
 	ready := func(d Description) { s.step(inAnswerReady, event{desc: d}) }
 	failed := func(code sip.StatusCode, fields []sip.Field, why error) {
 		s.step(inMediaFailed, event{code: code, fields: fields, end: &EndError{Kind: EndMediaFailed, Err: why}})

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/gosipua/sipua/sip"
+	"github.com/gosipua/sipua/sip/core"
 )
 
 // event is what comes with an input to the INVITE usage.
@@ -40,7 +42,7 @@ func (s *Session) step(in usageInput, e event) { // [locked]
 		s.sendAccept(e.desc)
 	}
 	if do&doCancel != 0 {
-		s.out.ring.stop()
+		s.out.ring.Stop()
 		s.out.invite.Cancel()
 	}
 	if do&doRefuse != 0 {
@@ -140,7 +142,7 @@ func (s *Session) release() { // [locked]
 		}
 	}
 	for _, t := range s.timers {
-		t.stop()
+		t.Stop()
 	}
 	s.timers = nil
 	for _, ch := range s.gone {
@@ -180,4 +182,12 @@ func (s *Session) logError(what string, err error) {
 	if err != nil {
 		s.log(slog.LevelWarn, "call: "+what, "error", err)
 	}
+}
+
+// after runs f in d, unless the timer is stopped or the call is released
+// before.
+func (s *Session) after(d time.Duration, f func()) *core.Timer { // [locked]
+	t := s.m.core.After(d, f)
+	s.timers = append(slices.DeleteFunc(s.timers, (*core.Timer).Over), t)
+	return t
 }

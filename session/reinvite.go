@@ -132,7 +132,7 @@ type reoffering struct {
 	method sip.Method
 	out    *core.Outgoing
 	ack    func() // repeats the ACK
-	giveUp *timer
+	giveUp *core.Timer
 }
 
 // sendOffer puts an offer of ours onto the wire inside the dialog.
@@ -149,7 +149,7 @@ func (s *Session) sendOffer(method sip.Method, d Description) { // [locked]
 
 // over ends the waiting for a final response.
 func (r *reoffering) over() { // [locked]
-	r.giveUp.stop()
+	r.giveUp.Stop()
 	r.s.ours = nil
 }
 

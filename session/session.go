@@ -63,8 +63,8 @@ type Session struct {
 	ended     time.Time
 	err       *EndError
 	byeReason string // Reason of the BYE to come
-	timers    []*timer
-	glare     *timer // until our offer is made again
+	timers    []*core.Timer
+	glare     *core.Timer // until our offer is made again
 	transfers []*transfer
 	gone      []chan struct{} // closed when nothing of the call is left on the wire
 
