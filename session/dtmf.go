@@ -18,7 +18,7 @@ type DTMFTransport uint8
 
 // The ways for digits.
 const (
-	DTMFAuto DTMFTransport = iota // RTP where it was negotiated, else INFO
+	DTMFAuto DTMFTransport = iota // RTP where it was negotiated and may be sent, else INFO
 	DTMFRTP                       // RFC 4733 events
 	DTMFInfo                      // INFO with application/dtmf-relay
 )
@@ -95,7 +95,7 @@ func (s *Session) sendDigit(ctx context.Context, digit rune, o *DTMFOptions) err
 	}
 	if o.Transport != DTMFInfo {
 		err := s.sendRTPDigit(ctx, digit, o.Duration)
-		if o.Transport == DTMFRTP || !errors.Is(err, ErrNoDTMF) {
+		if o.Transport == DTMFRTP || !errors.Is(err, ErrNoDTMF) && !errors.Is(err, ErrNotSending) {
 			return err
 		}
 		o.Transport = DTMFInfo
@@ -113,7 +113,9 @@ func (s *Session) sendRTPDigit(ctx context.Context, digit rune, d time.Duration)
 		return s.cause()
 	}
 	outcome := make(chan error, 1)
-	s.work(func() error { return media.SendDTMF(s.ctx, digit, d) }, func(err error) { outcome <- err })
+	c.Go(func() { // not on the worker: the call goes on while a digit lasts
+		outcome <- s.run(func() error { return media.SendDTMF(s.ctx, digit, d) })
+	})
 	c.Unlock()
 	select {
 	case err := <-outcome:

@@ -84,7 +84,8 @@ func (s *Session) keepMedia(x *exchange, agreed bool) { // [locked]
 	}
 	old := x.media
 	if agreed || s.media == nil {
-		old, s.media, s.source = s.media, x.media, x.source
+		old = s.media
+		s.setMedia(x.media, x.source)
 	}
 	x.media = nil
 	s.closeMedia(old, nil)
@@ -148,7 +149,7 @@ func (s *Session) makeOffer(x *exchange) { // [locked]
 			return
 		}
 		if s.media == nil {
-			s.media, s.source = x.media, x.source
+			s.setMedia(x.media, x.source)
 		}
 		if err != nil {
 			if s.oa.step(oaMediaFailed) == oaFail {

@@ -11,8 +11,9 @@ import (
 // an answer is due and never what it says.
 //
 // Every method may block, until its ctx ends where it has one, and is called from
-// the session's worker only, one at a time, never after Close. The UA's Close
-// and Shutdown wait for the worker, so a Media must not call them. A method that
+// the session's worker only, one at a time, never after Close. SendDTMF alone
+// runs beside the others, also beside and after Close. The UA's Close and
+// Shutdown wait for all of them, so a Media must not call those. A method that
 // panics is logged and has failed. [MediaFactory] makes values of it;
 // session/rtc is the implementation over pion/webrtc.
 type Media interface {
@@ -34,8 +35,10 @@ type Media interface {
 	// Mute stops (true) or resumes (false) sending of what set names.
 	Mute(set MuteSet, mute bool)
 
-	// SendDTMF sends one digit as RFC 4733 events and returns when it is sent.
-	// ErrNoDTMF: telephone-event was not negotiated.
+	// SendDTMF sends one digit, or R for a hook flash, as RFC 4733 events and
+	// returns when it is sent; one that comes meanwhile waits. The end of ctx or
+	// of the media cuts it short. ErrNoDTMF: telephone-event was not negotiated.
+	// ErrNotSending: nothing may be sent now, as while the call is held.
 	SendDTMF(ctx context.Context, digit rune, d time.Duration) error
 
 	// Close ends the media and waits until nothing of it runs.
@@ -43,7 +46,7 @@ type Media interface {
 }
 
 // MediaFactory makes the Media of one leg of a call, and again where a leg
-// needs a fresh one: another fork, or another far end inside the call.
+// needs a fresh one: another branch, or another far end inside the call.
 type MediaFactory interface {
 	NewMedia(o MediaOptions) (Media, error)
 }
@@ -54,6 +57,12 @@ type MediaOptions struct {
 	// leg's first. The application's tracks move over from it, and the new
 	// descriptions repeat its m-lines (RFC 3264 §8). The session closes it.
 	Previous Media
+
+	// Beside is the media of another branch of the same call, nil if there is
+	// none. The new one shares its tracks and readers, and nothing else: its
+	// m-lines are those of its own branch. The one that agreed on something last
+	// is heard. Both live until the session closes them.
+	Beside Media
 
 	// Events report what happens to the media.
 	Events MediaEvents
@@ -83,6 +92,11 @@ type OfferOptions struct {
 
 	// ICERestart asks for fresh ICE credentials and candidates (RFC 8839 §4.4.1).
 	ICERestart bool
+
+	// Change is what the application asks for beyond that, in the terms of the
+	// Media at hand ([RenegotiateOptions].Change); nil for nothing. It takes
+	// effect with the answer: if there is none, nothing has changed.
+	Change any
 }
 
 // AnswerInfo says what kind of answer SetAnswer gets.
@@ -110,4 +124,7 @@ var (
 	ErrFreshMedia = errors.New("session: description needs fresh media")
 	// ErrNoDTMF: the call carries no telephone events (RFC 4733).
 	ErrNoDTMF = errors.New("session: telephone-event not negotiated")
+	// ErrNotSending: the call does not send at present: it is on hold, or its
+	// direction does not let it.
+	ErrNotSending = errors.New("session: call does not send")
 )

@@ -14,6 +14,9 @@ type RenegotiateOptions struct {
 	UseUpdate bool
 	// ICERestart renews ICE (RFC 8839 §4.4.1).
 	ICERestart bool
+	// Change is what else the new offer asks for, in the terms of the call's
+	// [Media]: an rtc.Change with session/rtc. A refused offer changes nothing.
+	Change any
 }
 
 // Hold puts the far end on hold: we go on sending, it stops (RFC 3264 §8.4).
@@ -50,7 +53,7 @@ func (s *Session) Renegotiate(ctx context.Context, o *RenegotiateOptions) error 
 	if o.UseUpdate {
 		method = sip.UPDATE
 	}
-	return s.reoffer(ctx, method, &exchange{opts: OfferOptions{ICERestart: o.ICERestart}, keepHold: true})
+	return s.reoffer(ctx, method, &exchange{opts: OfferOptions{ICERestart: o.ICERestart, Change: o.Change}, keepHold: true})
 }
 
 // Mute stops the sending of what set names; the far end is not told.

@@ -41,6 +41,7 @@ type Session struct {
 	cancel    context.CancelCauseFunc
 	events    *core.Queue
 	settled   chan struct{} // closed when the call is up with its media, or over
+	hasMedia  chan struct{} // closed when media is set for the first time
 	worker    worker
 
 	// guarded by the core's mutex
@@ -83,7 +84,7 @@ func (m *Manager) newSession(dir Direction, callID string, st State) (*Session, 
 	case m.live >= m.o.MaxCalls:
 		return nil, ErrTooManyCalls
 	}
-	s := &Session{m: m, direction: dir, callID: callID, settled: make(chan struct{})}
+	s := &Session{m: m, direction: dir, callID: callID, settled: make(chan struct{}), hasMedia: make(chan struct{})}
 	s.usage.state = st
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.events = m.core.NewQueue(s.panicked)
@@ -146,6 +147,32 @@ func (s *Session) Media() Media {
 	s.m.core.Lock()
 	defer s.m.core.Unlock()
 	return s.media
+}
+
+// WaitMedia returns the media of the call as soon as there is any, early media
+// included. The error is why the call ended before, or ctx's cause; the end of
+// ctx ends the waiting only.
+func (s *Session) WaitMedia(ctx context.Context) (Media, error) {
+	select {
+	case <-s.hasMedia:
+	case <-s.ctx.Done():
+	case <-ctx.Done():
+	}
+	if m := s.Media(); m != nil {
+		return m, nil
+	}
+	if err := context.Cause(s.ctx); err != nil {
+		return nil, err
+	}
+	return nil, context.Cause(ctx)
+}
+
+// setMedia makes m the call's media; source is whose events it reports.
+func (s *Session) setMedia(m Media, source *mediaTag) { // [locked]
+	if s.media == nil && m != nil {
+		close(s.hasMedia)
+	}
+	s.media, s.source = m, source
 }
 
 // Dialog identifies the call's dialog (RFC 3261 §12): the confirmed one, or

@@ -210,6 +210,12 @@ func (t *tape) Answer(ctx context.Context, d session.Description, o session.Offe
 func (t *tape) Mute(set session.MuteSet, mute bool) { t.note("Mute %v %v", set, mute) }
 
 func (t *tape) SendDTMF(ctx context.Context, digit rune, d time.Duration) error {
+	t.st.mu.Lock()
+	closed := t.closed
+	t.st.mu.Unlock()
+	if closed {
+		return session.ErrNotSending
+	}
 	t.note("SendDTMF %c %v", digit, d)
 	return t.outcome()
 }

@@ -29,12 +29,23 @@ const pathWait = 2 * time.Second
 
 // SendDTMF sends one digit as RFC 4733 events, in place of audio, and returns
 // when it is sent. The error is [session.ErrNoDTMF] where the call did not
-// negotiate them, [ErrNotSending] where it does not send, or ctx's cause.
+// negotiate them, [session.ErrNotSending] where it does not send, or ctx's cause.
 func (m *Media) SendDTMF(ctx context.Context, digit rune, d time.Duration) error {
 	event := strings.IndexRune(events, unicode.ToUpper(digit))
+	m.mu.Lock()
 	s := m.peer.senders[Audio]
+	m.mu.Unlock()
 	if event < 0 || s == nil {
 		return session.ErrNoDTMF
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(s.done, func() { cancel(session.ErrNotSending) })()
+	select {
+	case s.digits <- struct{}{}:
+		defer func() { <-s.digits }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 	codec, ok := s.eventCodec()
 	if !ok {
@@ -43,7 +54,7 @@ func (m *Media) SendDTMF(ctx context.Context, digit rune, d time.Duration) error
 	if up, err := wait(ctx, s.ready, pathWait); err != nil {
 		return err
 	} else if !up {
-		return ErrNotSending
+		return session.ErrNotSending
 	}
 	return s.sendEvent(ctx, codec, byte(event), d)
 }
@@ -74,7 +85,7 @@ type eventRun struct {
 func (s *sender) sendEvent(ctx context.Context, c Codec, event byte, d time.Duration) error {
 	r := &eventRun{codec: c, event: event, first: true}
 	if !s.seize(r) {
-		return ErrNotSending
+		return session.ErrNotSending
 	}
 	defer s.yield()
 	ticker := time.NewTicker(updateInterval)
@@ -154,7 +165,7 @@ func (s *sender) report(r *eventRun, duration uint16, end bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.sending() {
-		return ErrNotSending
+		return session.ErrNotSending
 	}
 	h := rtp.Header{PayloadType: r.codec.PayloadType, Timestamp: r.stamp, Marker: r.first}
 	r.first = false

@@ -159,8 +159,8 @@ func TestDTMFRefused(t *testing.T) {
 			t.Errorf("a digit cut short came as %q, want 1", string(b.digits))
 		}
 		exchangeWith(t, b, a, session.OfferOptions{Hold: true}, session.OfferOptions{})
-		if err := a.media.SendDTMF(ctx, '1', time.Second); !errors.Is(err, ErrNotSending) {
-			t.Errorf("on hold: %v, want ErrNotSending", err)
+		if err := a.media.SendDTMF(ctx, '1', time.Second); !errors.Is(err, session.ErrNotSending) {
+			t.Errorf("on hold: %v, want session.ErrNotSending", err)
 		}
 	})
 }

@@ -57,6 +57,8 @@ func (f *Factory) NewMedia(mo session.MediaOptions) (session.Media, error) {
 	m.digits.report = mo.Events.DTMF
 	if p, ok := mo.Previous.(*Media); ok && p != nil {
 		m.follow(p)
+	} else if b, ok := mo.Beside.(*Media); ok && b != nil {
+		m.call = b.call
 	} else {
 		m.call = newCall()
 	}

@@ -18,9 +18,6 @@ var (
 	ErrNoCandidates = errors.New("rtc: no ICE candidates")
 	// ErrNoMedia: the session has no media of this package, or not of that kind.
 	ErrNoMedia = errors.New("rtc: no such media")
-	// ErrNotSending: the call does not send at present: it is on hold, or its
-	// direction does not let it.
-	ErrNotSending = errors.New("rtc: call does not send")
 
 	errNoOffer = errors.New("rtc: no offer is pending")
 	errICE     = errors.New("rtc: ICE found no path, or lost it")

@@ -38,20 +38,19 @@ type arrival struct {
 }
 
 // Receive returns what s receives of a kind, from now on. Each call of it gets
-// every packet for itself. Before the session has media it waits until the
-// call is answered, as long as ctx; [ErrNoMedia] if the call does not carry
-// that kind by this package.
+// every packet for itself. Before the session has media it waits for it, early
+// media included, as long as ctx; [ErrNoMedia] if the call does not carry that
+// kind by this package.
 //
 // Nothing has to be closed: the track ends with the call.
 func Receive(ctx context.Context, s *session.Session, kind Kind) (*RemoteTrack, error) {
-	m, ok := s.Media().(*Media)
+	present, err := s.WaitMedia(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, ok := present.(*Media)
 	if !ok || m == nil {
-		if err := s.WaitAnswered(ctx); err != nil {
-			return nil, err
-		}
-		if m, ok = s.Media().(*Media); !ok || m == nil {
-			return nil, ErrNoMedia
-		}
+		return nil, ErrNoMedia
 	}
 	if !slices.Contains(m.options.Kinds, kind) {
 		return nil, ErrNoMedia

@@ -1,6 +1,7 @@
 package rtc
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -22,6 +23,9 @@ type sender struct {
 	stream   string // our msid and cname where the track has none
 	ssrc     webrtc.SSRC
 	ready    chan struct{}
+	digits   chan struct{}   // holds one while a digit is sent
+	done     context.Context // ends when closed
+	end      context.CancelFunc
 
 	mu       sync.Mutex
 	ctx      webrtc.TrackLocalContext // guarded by mu: set while pion has us bound
@@ -36,8 +40,10 @@ type sender struct {
 }
 
 func newSender(k Kind, t Track, c *counters, log *slog.Logger) *sender {
-	return &sender{kind: k, track: t, counters: c, log: log,
-		stream: randomID(), ready: make(chan struct{}), clock: newTimeline()}
+	s := &sender{kind: k, track: t, counters: c, log: log,
+		stream: randomID(), ready: make(chan struct{}), digits: make(chan struct{}, 1), clock: newTimeline()}
+	s.done, s.end = context.WithCancel(context.Background())
+	return s
 }
 
 // ID, RID, StreamID and Kind are pion's view of a track.
@@ -122,6 +128,7 @@ func (s *sender) up() {
 }
 
 func (s *sender) close() {
+	s.end()
 	s.rebind(nil)
 	s.mu.Lock()
 	s.closed, s.open = true, false
