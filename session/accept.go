@@ -20,15 +20,15 @@ type acceptance struct {
 
 // respondOffer answers an INVITE with 200 and the description, and waits for
 // the ACK. False: nothing can be answered any more, its connection is gone.
-func (s *Session) respondOffer(in *core.Incoming, d Description, headers []sip.Field) bool { // [locked]
+func (l *leg) respondOffer(in *core.Incoming, d Description, headers []sip.Field) bool { // [locked]
 	if in.Answered() {
 		return false
 	}
-	in.Respond(s.ok(in, d, headers))
+	in.Respond(l.s.ok(in, d, headers))
 	a := &acceptance{in: in, seq: in.Request().CSeq().Seq, interval: t1}
-	a.giveUp = s.after(64*t1, func() { s.noACK(a) })
-	a.schedule(s)
-	s.accept = a
+	a.giveUp = l.s.after(64*t1, func() { l.noACK(a) })
+	a.schedule(l.s)
+	l.accept = a
 	return true
 }
 
@@ -56,33 +56,33 @@ func (a *acceptance) stop() { // [locked]
 }
 
 // noACK ends a call whose 2xx was never acknowledged.
-func (s *Session) noACK(a *acceptance) { // [locked]
+func (l *leg) noACK(a *acceptance) { // [locked]
 	a.stop()
-	s.accept = nil
-	s.byeReason = sip.Reason{Protocol: "SIP", Cause: 408, Text: "ACK missing"}.String()
-	s.step(inNoACK, event{end: &EndError{Kind: EndNoACK, Err: &sip.TimeoutError{Timer: "H", Method: sip.ACK}}})
+	l.accept = nil
+	l.s.byeReason = sip.Reason{Protocol: "SIP", Cause: 408, Text: "ACK missing"}.String()
+	l.s.step(inNoACK, event{end: &EndError{Kind: EndNoACK, Err: &sip.TimeoutError{Timer: "H", Method: sip.ACK}}})
 }
 
 // receiveACK takes the ACK to a 2xx of ours, and the answer it may carry.
-func (s *Session) receiveACK(req *sip.Request) { // [locked]
-	if s.accept == nil || s.accept.seq != req.CSeq().Seq {
+func (l *leg) receiveACK(req *sip.Request) { // [locked]
+	if l.accept == nil || l.accept.seq != req.CSeq().Seq {
 		return
 	}
-	s.acknowledged()
-	if s.oa.state == oaOffered {
-		s.answerCame(contentOf(req).sdp)
+	l.acknowledged()
+	if l.oa.state == oaOffered {
+		l.answerCame(contentOf(req).sdp)
 	}
-	s.next()
+	l.next()
 }
 
 // acknowledged notes that the peer has our 2xx, if one waits for its ACK. A
 // re-INVITE of the peer tells as much (RFC 5407 §3.1.4), and where the ACK went
 // with its connection nothing else does: the repeated 2xx goes the same way.
-func (s *Session) acknowledged() { // [locked]
-	if s.accept == nil {
+func (l *leg) acknowledged() { // [locked]
+	if l.accept == nil {
 		return
 	}
-	s.accept.stop()
-	s.accept = nil
-	s.step(inACK, event{})
+	l.accept.stop()
+	l.accept = nil
+	l.s.step(inACK, event{})
 }

@@ -7,12 +7,11 @@ import (
 )
 
 // sendBye ends the call's dialog, or that of a fork.
-func (s *Session) sendBye(f *fork) { // [locked]
-	d := s.dialog
-	if f != nil {
-		d = f.dialog
+func (s *Session) sendBye(l *leg) { // [locked]
+	if l == nil {
+		l = s.leg
 	}
-	s.byeTo(d, func() { s.step(inWireDone, event{}) })
+	s.byeTo(l.dialog, func() { s.step(inWireDone, event{}) })
 }
 
 // byeTo sends a BYE and forgets the dialog when it is answered, or will not be.
@@ -38,11 +37,12 @@ func (s *Session) byeTo(d *dialog.Dialog, done func()) { // [locked]
 
 // receiveBye takes the BYE of the call or of one of its forks, which is always
 // answered 200 (RFC 3261 §15.1.2, RFC 5407 §3.2.1).
-func (s *Session) receiveBye(in *core.Incoming) { // [locked]
+func (l *leg) receiveBye(in *core.Incoming) { // [locked]
+	s := l.s
 	in.Reply(sip.StatusOK, "")
 	end := &EndError{Remote: true, Kind: EndBye, Reason: in.Request().Headers("Reason")}
-	if f := s.otherFork(in.Dialog()); f != nil {
-		f.end = end
+	if s.out != nil && l != s.out.won {
+		l.end = end
 		return
 	}
 	s.step(inBye, event{code: sip.StatusRequestTerminated, end: end})
@@ -51,7 +51,7 @@ func (s *Session) receiveBye(in *core.Incoming) { // [locked]
 // dialogGone ends a call whose peer answered a request of ours in d that it
 // knows the dialog no more (RFC 3261 §12.2.1.2); err is what the request came to.
 func (s *Session) dialogGone(d *dialog.Dialog, err error) { // [locked]
-	if d != s.dialog {
+	if d != s.leg.dialog {
 		return
 	}
 	switch sip.StatusOf(err) {

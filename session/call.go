@@ -56,7 +56,7 @@ func (m *Manager) Invite(ctx context.Context, target string, o *CallOptions) (*S
 		s.local = sip.NameAddr{URI: m.o.Identity}
 	}
 	s.setHandler(o.Handler)
-	s.out = &outgoing{req: req, late: o.LateOffer}
+	s.out = &outgoing{req: req, late: o.LateOffer, root: s.leg}
 	ring := o.RingTimeout
 	if ring == 0 {
 		ring = m.o.RingTimeout

@@ -107,7 +107,7 @@ func (s *Session) sendDigit(ctx context.Context, digit rune, o *DTMFOptions) err
 func (s *Session) sendRTPDigit(ctx context.Context, digit rune, d time.Duration) error {
 	c := s.m.core
 	c.Lock()
-	media := s.media
+	media := s.leg.media
 	if s.usage.state.Ended() || media == nil {
 		defer c.Unlock()
 		return s.cause()

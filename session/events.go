@@ -119,14 +119,20 @@ func (s *Session) tellTransfer(p ReferProgress) bool { // [locked]
 	return h == nil || s.tell(func() { h(s, p) })
 }
 
-// noteHold takes over what an exchange came to.
-func (s *Session) noteHold(st MediaState) { // [locked]
-	if st == s.holding {
-		return
+// agree takes over what an exchange came to.
+func (l *leg) agree(st MediaState) { // [locked]
+	l.agreed = true
+	if st != l.holding {
+		l.holding = st
+		if l == l.s.leg {
+			l.s.tellHold()
+		}
 	}
-	s.holding = st
+}
+
+func (s *Session) tellHold() { // [locked]
 	if h := s.handler.Hold; h != nil {
-		hs := HoldState{Local: st.LocalHold, Remote: st.RemoteHold}
+		hs := HoldState{Local: s.leg.holding.LocalHold, Remote: s.leg.holding.RemoteHold}
 		s.tellNewest(eventHold, func() { h(s, hs) })
 	}
 }

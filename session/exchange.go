@@ -20,7 +20,7 @@ type exchange struct {
 	refuse     func(code sip.StatusCode, fields []sip.Field, why error) // the peer's is refused
 	done       func(error)                                              // it is over; nil when both sides agree
 
-	media  Media     // the Media at work: s.media, or its successor until all is agreed; the worker's while it runs
+	media  Media     // the Media at work: l.media, or its successor until all is agreed; the worker's while it runs
 	source *mediaTag // whose events a successor reports
 	final  func()    // applies the final answer
 	tries  int       // how often the peer had an offer of its own under way
@@ -33,82 +33,91 @@ func (x *exchange) finish(err error) {
 	}
 }
 
-// offer starts an exchange of ours, now or when the one under way is over.
-func (s *Session) offer(x *exchange) { // [locked]
-	if s.inviteBusy() {
-		s.waiting = append(s.waiting, x)
+// offer starts an exchange of ours, now or when it can.
+func (l *leg) offer(x *exchange) { // [locked]
+	if !l.mayOffer() {
+		l.waiting = append(l.waiting, x)
 		return
 	}
-	switch s.oa.step(oaWant) {
+	l.start(x)
+}
+
+// start starts an exchange of ours.
+func (l *leg) start(x *exchange) { // [locked]
+	switch l.oa.step(oaWant) {
 	case oaMakeOffer:
-		s.makeOffer(x)
+		l.makeOffer(x)
 	case oaPending:
-		s.waiting = append(s.waiting, x)
+		l.waiting = append(l.waiting, x)
 	default:
-		x.finish(s.cause())
+		x.finish(l.s.cause())
 	}
 }
 
-// inviteBusy reports whether an INVITE or UPDATE of the dialog is under way in
-// either direction, so that ours must wait (RFC 3261 §14.1, RFC 3311 §5.1).
-func (s *Session) inviteBusy() bool { // [locked]
-	return s.ours != nil || s.glare != nil || s.accept != nil
+// mayOffer reports whether an offer of ours can leave on the leg: none while
+// an INVITE or UPDATE of the dialog is under way in either direction (RFC 3261
+// §14.1, RFC 3311 §5.1).
+func (l *leg) mayOffer() bool { // [locked]
+	return l.ours == nil && l.glare == nil && l.accept == nil && l == l.s.leg && l.s.usage.state == Confirmed
 }
 
 // next starts the exchange that waits longest, if it can start now.
-func (s *Session) next() { // [locked]
-	if len(s.waiting) == 0 || s.oa.state != oaStable || s.inviteBusy() || s.usage.state != Confirmed {
+func (l *leg) next() { // [locked]
+	if len(l.waiting) == 0 || l.oa.state != oaStable || !l.mayOffer() {
 		return
 	}
-	x := s.waiting[0]
-	s.waiting = s.waiting[1:]
-	s.offer(x)
+	x := l.waiting[0]
+	l.waiting = l.waiting[1:]
+	l.start(x)
 }
 
 // closeExchange ends the open exchange with err and lets the next one start.
-func (s *Session) closeExchange(err error) { // [locked]
-	x := s.open
-	s.open = nil
+func (l *leg) closeExchange(err error) { // [locked]
+	x := l.open
+	l.open = nil
 	if x != nil {
-		s.keepMedia(x, err == nil)
+		l.keepMedia(x, err == nil)
 		x.finish(err)
 	}
-	s.next()
+	l.next()
 }
 
 // keepMedia makes the media of a completed exchange the call's, or closes it
 // when the exchange came to nothing.
-func (s *Session) keepMedia(x *exchange, agreed bool) { // [locked]
-	if x.media == nil || x.media == s.media {
+func (l *leg) keepMedia(x *exchange, agreed bool) { // [locked]
+	if x.media == nil || x.media == l.media {
 		return
 	}
 	old := x.media
-	if agreed || s.media == nil {
-		old = s.media
-		s.setMedia(x.media, x.source)
+	if agreed || l.media == nil {
+		old = l.media
+		l.setMedia(x.media, x.source)
 	}
 	x.media = nil
-	s.closeMedia(old, nil)
+	l.s.closeMedia(old, nil)
 }
 
 // mediaJob is what the worker needs for a description.
 type mediaJob struct {
-	x       *exchange
-	opts    OfferOptions
-	present Media
-	factory MediaFactory
-	events  MediaEvents
-	muted   MuteSet
+	x        *exchange
+	opts     OfferOptions
+	present  Media
+	previous Media // what a new one follows
+	beside   Media // of another fork
+	factory  MediaFactory
+	events   MediaEvents
+	muted    MuteSet
 }
 
 // begin opens x.
-func (s *Session) begin(x *exchange) *mediaJob { // [locked]
-	s.open = x
+func (l *leg) begin(x *exchange) *mediaJob { // [locked]
+	l.open = x
 	if x.keepHold {
-		x.opts.Hold = s.holding.LocalHold
+		x.opts.Hold = l.holding.LocalHold
 	}
 	x.source = &mediaTag{}
-	return &mediaJob{x: x, opts: x.opts, present: s.media, factory: s.factory, events: s.mediaEvents(x.source), muted: s.muted}
+	return &mediaJob{x: x, opts: x.opts, present: l.media, previous: l.previous(), beside: l.beside(), factory: l.s.factory,
+		events: l.s.mediaEvents(x.source), muted: l.s.muted}
 }
 
 // media returns the Media that x works with, a new one where there is none or
@@ -119,7 +128,7 @@ func (j *mediaJob) media() (Media, error) {
 	case j.present != nil && !j.x.fresh:
 		j.x.media = j.present
 	default:
-		m, err := j.factory.NewMedia(MediaOptions{Previous: j.present, Events: j.events})
+		m, err := j.factory.NewMedia(MediaOptions{Previous: j.previous, Beside: j.beside, Events: j.events})
 		if err != nil {
 			return nil, err
 		}
@@ -131,134 +140,138 @@ func (j *mediaJob) media() (Media, error) {
 	return j.x.media, nil
 }
 
-func (s *Session) makeOffer(x *exchange) { // [locked]
+func (l *leg) makeOffer(x *exchange) { // [locked]
 	var d Description
-	j := s.begin(x)
+	j := l.begin(x)
 	run := func() error {
 		m, err := j.media()
 		if err != nil {
 			return err
 		}
-		if d, err = m.Offer(s.ctx, j.opts); err != nil {
+		if d, err = m.Offer(l.s.ctx, j.opts); err != nil {
 			return err
 		}
 		return d.check()
 	}
-	s.work(run, func(err error) {
-		if s.oa.state == oaClosed { // finish closes what was made
+	l.s.work(run, func(err error) {
+		if l.oa.state == oaClosed { // finish closes what was made
 			return
 		}
-		if s.media == nil {
-			s.setMedia(x.media, x.source)
+		if l.media == nil {
+			l.setMedia(x.media, x.source)
 		}
 		if err != nil {
-			if s.oa.step(oaMediaFailed) == oaFail {
-				s.abandon(x)
-				s.closeExchange(err)
+			if l.oa.step(oaMediaFailed) == oaFail {
+				l.abandon(x)
+				l.closeExchange(err)
 			}
 			return
 		}
-		if s.oa.step(oaOfferMade) == oaSendOffer {
-			x.sendOffer(s.origin.stamp(d))
+		if l.oa.step(oaOfferMade) == oaSendOffer {
+			x.sendOffer(l.origin.stamp(d))
 		}
 	})
 }
 
 // answerCame takes the peer's answer to our open offer. A description that is
 // empty means that the message had to carry one and did not.
-func (s *Session) answerCame(d Description) { // [locked]
-	x := s.open
+func (l *leg) answerCame(d Description) { // [locked]
+	x := l.open
 	if x == nil {
 		return
 	}
-	x.final = func() { s.apply(x, d, false) }
-	if s.oa.step(oaAnswerCame) == oaApply {
+	x.final = func() { l.apply(x, d, false) }
+	if l.oa.step(oaAnswerCame) == oaApply {
 		x.final()
 	}
 }
 
 // earlyAnswer takes an answer in a provisional response: early media.
-func (s *Session) earlyAnswer(d Description) { // [locked]
-	if x := s.open; x != nil && s.oa.step(oaEarlyCame) == oaApplyEarly {
-		s.apply(x, d, true)
+func (l *leg) earlyAnswer(d Description) { // [locked]
+	if x := l.open; x != nil && l.oa.step(oaEarlyCame) == oaApplyEarly {
+		l.apply(x, d, true)
 	}
 }
 
-func (s *Session) apply(x *exchange, d Description, early bool) { // [locked]
+func (l *leg) apply(x *exchange, d Description, early bool) { // [locked]
 	var st MediaState
+	media := x.media
 	run := func() (err error) {
-		if len(d.Body) == 0 {
+		switch {
+		case len(d.Body) == 0:
 			return errNoAnswerSDP
+		case media == nil: // another fork has the media of the INVITE's offer
+			return ErrFreshMedia
 		}
-		st, err = x.media.SetAnswer(s.ctx, d, AnswerInfo{Provisional: early})
+		st, err = media.SetAnswer(l.s.ctx, d, AnswerInfo{Provisional: early})
 		return err
 	}
-	s.work(run, func(err error) {
+	l.s.work(run, func(err error) {
 		in := oaApplied
 		refresh := !early && errors.Is(err, ErrFreshMedia)
 		if err != nil && !refresh {
 			in = oaMediaFailed
 		}
-		switch s.oa.step(in) {
+		switch l.oa.step(in) {
 		case oaApply: // the final answer came meanwhile
 			x.final()
 		case oaAbandon:
-			s.abandon(x)
-			s.closeExchange(errRefused)
+			l.abandon(x)
+			l.closeExchange(errRefused)
 		case oaDone:
 			if refresh { // another fork's early media has bound the path, or the far end has changed
-				s.waiting = append([]*exchange{s.again(x)}, s.waiting...)
+				l.waiting = append([]*exchange{l.again(x)}, l.waiting...)
 			} else {
-				s.noteHold(st)
+				l.agree(st)
 			}
-			s.closeExchange(nil)
+			l.closeExchange(nil)
 		case oaFail:
-			s.abandon(x)
-			s.closeExchange(err)
+			l.abandon(x)
+			l.closeExchange(err)
 		}
 	})
 }
 
 // again is a re-INVITE with the offer of x and fresh media, which takes over
 // how x is to end. Without it the call has no media.
-func (s *Session) again(x *exchange) *exchange { // [locked]
+func (l *leg) again(x *exchange) *exchange { // [locked]
 	done := x.done
 	x.done = nil
 	return &exchange{
 		opts: x.opts, fresh: true,
-		sendOffer: func(d Description) { s.sendOffer(sip.INVITE, d) },
+		sendOffer: func(d Description) { l.sendOffer(sip.INVITE, d) },
 		done: func(err error) {
 			if done != nil {
 				done(err)
 			}
 			if err != nil {
-				s.step(inMediaFailed, event{end: &EndError{Kind: EndMediaFailed, Err: err}})
+				l.s.step(inMediaFailed, event{end: &EndError{Kind: EndMediaFailed, Err: err}})
 			}
 		},
 	}
 }
 
 // refused forgets our open offer: the peer refused it, or nothing came of it.
-func (s *Session) refused(err error) { // [locked]
-	x := s.open
-	if x == nil || s.oa.step(oaRefused) != oaAbandon {
+func (l *leg) refused(err error) { // [locked]
+	x := l.open
+	if x == nil || l.oa.step(oaRefused) != oaAbandon {
 		return
 	}
-	s.abandon(x)
-	s.closeExchange(err)
+	l.abandon(x)
+	l.closeExchange(err)
 }
 
-func (s *Session) abandon(x *exchange) { // [locked]
+func (l *leg) abandon(x *exchange) { // [locked]
 	if media := x.media; media != nil {
-		s.work(func() error { media.Abandon(); return nil }, nil)
+		l.s.work(func() error { media.Abandon(); return nil }, nil)
 	}
 }
 
 // offerCame takes the peer's offer.
-func (s *Session) offerCame(x *exchange, d Description) { // [locked]
-	switch s.oa.step(oaOfferCame) {
+func (l *leg) offerCame(x *exchange, d Description) { // [locked]
+	switch l.oa.step(oaOfferCame) {
 	case oaMakeAnswer:
-		s.answer(x, d)
+		l.answer(x, d)
 	case oaRefuseGlare:
 		x.refuse(sip.StatusRequestPending, nil, errPending)
 	case oaRefuseLater:
@@ -266,14 +279,14 @@ func (s *Session) offerCame(x *exchange, d Description) { // [locked]
 	}
 }
 
-func (s *Session) answer(x *exchange, offer Description) { // [locked]
+func (l *leg) answer(x *exchange, offer Description) { // [locked]
 	var d Description
 	var st MediaState
-	j := s.begin(x)
+	j := l.begin(x)
 	once := func() error {
 		m, err := j.media()
 		if err == nil {
-			d, st, err = m.Answer(s.ctx, offer, j.opts)
+			d, st, err = m.Answer(l.s.ctx, offer, j.opts)
 		}
 		return err
 	}
@@ -288,20 +301,20 @@ func (s *Session) answer(x *exchange, offer Description) { // [locked]
 		}
 		return d.check()
 	}
-	s.work(run, func(err error) {
+	l.s.work(run, func(err error) {
 		in := oaAnswerMade
 		if err != nil {
 			in = oaMediaFailed
 		}
-		switch s.oa.step(in) { // nothing when the call is over: finish closes what was made
+		switch l.oa.step(in) { // nothing when the call is over: finish closes what was made
 		case oaSendAnswer:
-			s.noteHold(st)
-			x.sendAnswer(s.origin.stamp(d))
-			s.closeExchange(nil)
+			l.agree(st)
+			x.sendAnswer(l.origin.stamp(d))
+			l.closeExchange(nil)
 		case oaRefuse:
 			code, fields := refusalOf(err)
 			x.refuse(code, fields, err)
-			s.closeExchange(err)
+			l.closeExchange(err)
 		}
 	})
 }

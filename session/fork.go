@@ -9,16 +9,9 @@ import (
 // beyond that makes none.
 const maxEarlyForks = 32
 
-// fork is one dialog that an INVITE made (RFC 3261 §12.1, §13.2.2.4).
-type fork struct {
-	dialog *dialog.Dialog
-	resend func()    // repeats the ACK; nil until one left
-	end    *EndError // its BYE came before its 2xx
-}
-
 // earlyFork returns the fork that a provisional response belongs to, nil if it
 // makes no dialog.
-func (s *Session) earlyFork(res *sip.Response) *fork { // [locked]
+func (s *Session) earlyFork(res *sip.Response) *leg { // [locked]
 	if res.To().Tag() == "" || len(s.out.forks) >= maxEarlyForks && s.findFork(res) == nil {
 		return nil
 	}
@@ -27,68 +20,117 @@ func (s *Session) earlyFork(res *sip.Response) *fork { // [locked]
 
 // forkOf returns the fork that res belongs to, a new one for a new To tag; nil
 // if res makes no dialog. A 2xx without a tag is one of RFC 2543.
-func (s *Session) forkOf(res *sip.Response) *fork { // [locked]
-	if f := s.findFork(res); f != nil {
-		return f
+func (s *Session) forkOf(res *sip.Response) *leg { // [locked]
+	if l := s.findFork(res); l != nil {
+		return l
 	}
 	d, err := dialog.NewClient(s.out.invite.Sent(), res)
 	if err != nil {
 		s.logError("dialog of "+res.StatusCode().Error(), err)
 		return nil
 	}
-	f := &fork{dialog: d}
-	s.out.forks = append(s.out.forks, f)
-	s.m.core.Attach(d, inDialog{s})
-	return f
+	l := s.attach(d)
+	s.out.forks = append(s.out.forks, l)
+	if offer := s.out.root.open; offer != nil {
+		l.origin, l.oa.state = s.out.root.origin, oaOffered
+		l.open = &exchange{opts: offer.opts, done: l.inviteAgreed}
+	}
+	return l
 }
 
-func (s *Session) findFork(res *sip.Response) *fork { // [locked]
-	for _, f := range s.out.forks {
-		if f.dialog.ID().RemoteTag == res.To().Tag() {
-			return f
+func (s *Session) findFork(res *sip.Response) *leg { // [locked]
+	for _, l := range s.out.forks {
+		if l.dialog.ID().RemoteTag == res.To().Tag() {
+			return l
 		}
 	}
 	return nil
 }
 
-// otherFork returns the fork whose dialog is d, nil where that is the call's.
-func (s *Session) otherFork(d *dialog.Dialog) *fork { // [locked]
-	if s.out == nil {
+// claim gives a fork the media of the INVITE's offer, unless another was first:
+// one path at a time can be bound to it.
+func (l *leg) claim() { // [locked]
+	out := l.s.out
+	if out.bound == nil && l.open != nil && out.root.media != nil {
+		out.bound = l
+		l.take(out.root)
+	}
+}
+
+// inherit gives the fork that won the media of the INVITE's offer. Where the
+// early media of another are bound to them, fresh ones follow from them.
+func (l *leg) inherit() { // [locked]
+	l.claim()
+	if b := l.s.out.bound; b != nil && b != l && l.media == nil {
+		l.take(b)
+	}
+}
+
+// take takes over the media of another leg.
+func (l *leg) take(from *leg) { // [locked]
+	l.media, l.source = from.media, from.source
+	if l.open != nil {
+		l.open.media = l.media
+	}
+	from.media, from.source = nil, nil
+	if from.open != nil {
+		from.open.media = nil
+	}
+}
+
+// previous is the media that new ones of the leg follow: its own, or those of
+// the INVITE's offer.
+func (l *leg) previous() Media { // [locked]
+	out := l.s.out
+	switch {
+	case l.media != nil || out == nil:
+		return l.media
+	case out.bound != nil:
+		return out.bound.media
+	}
+	return out.root.media
+}
+
+// beside is the media of another fork, where nothing connects them with those
+// of the leg but that they are of one call.
+func (l *leg) beside() Media { // [locked]
+	if l.previous() != nil {
 		return nil
 	}
-	for _, f := range s.out.forks {
-		if f.dialog == d && f != s.out.won {
-			return f
+	for _, other := range l.s.legs() {
+		if other.media != nil {
+			return other.media
 		}
 	}
 	return nil
 }
 
-// lost reports whether d is the dialog of a fork that lost, or hung up.
-func (s *Session) lost(d *dialog.Dialog) bool { // [locked]
-	f := s.otherFork(d)
-	return f != nil && (s.out.won != nil || f.end != nil)
+// lost reports whether the leg is a fork that lost, or hung up.
+func (l *leg) lost() bool { // [locked]
+	out := l.s.out
+	return out != nil && l != out.won && (out.won != nil || l.end != nil)
 }
 
 // sendACK acknowledges the 2xx of a fork.
-func (s *Session) sendACK(f *fork, answer Description) { // [locked]
-	f.resend = s.m.core.SendACK(f.dialog, s.out.invite, answer.ContentType, answer.Body)
+func (l *leg) sendACK(answer Description) { // [locked]
+	l.resend = l.s.m.core.SendACK(l.dialog, l.s.out.invite, answer.ContentType, answer.Body)
 }
 
 // refuseOffer acknowledges a 2xx whose offer, if it has one, is not wanted.
-func (s *Session) refuseOffer(f *fork, offer Description) { // [locked]
-	s.sendACK(f, s.origin.stamp(offer.refusal()))
+func (l *leg) refuseOffer(offer Description) { // [locked]
+	l.sendACK(l.origin.stamp(offer.refusal()))
 }
 
 // decline acknowledges a 2xx that makes no call.
-func (s *Session) decline(f *fork, res *sip.Response) { // [locked]
-	f.dialog.Confirm(res)
-	s.refuseOffer(f, s.offerIn(res))
+func (l *leg) decline(res *sip.Response) { // [locked]
+	l.dialog.Confirm(res)
+	l.refuseOffer(l.offerIn(res))
 }
 
-// offerIn is the offer of a 2xx, where the INVITE had none.
-func (s *Session) offerIn(res *sip.Response) Description { // [locked]
-	if !s.out.late {
+// offerIn is the offer of a 2xx, where neither the INVITE nor a reliable
+// provisional response had one.
+func (l *leg) offerIn(res *sip.Response) Description { // [locked]
+	if !l.s.out.late || l.agreed {
 		return Description{}
 	}
 	return contentOf(res).sdp
@@ -97,9 +139,9 @@ func (s *Session) offerIn(res *sip.Response) Description { // [locked]
 // forgetEarlyForks ends the early dialogs that were never answered, 64*T1 after
 // the first 2xx (RFC 3261 §13.2.2.4).
 func (s *Session) forgetEarlyForks() { // [locked]
-	for _, f := range s.out.forks {
-		if f != s.out.won && f.resend == nil {
-			s.m.core.Detach(f.dialog)
+	for _, l := range s.out.forks {
+		if l != s.out.won && l.resend == nil {
+			s.m.core.Detach(l.dialog)
 		}
 	}
 }

@@ -11,20 +11,20 @@ import (
 )
 
 // inDialog is a call as the core sees it: the usage of its dialogs.
-type inDialog struct{ s *Session }
+type inDialog struct{ *leg }
 
 // ReceiveRequest takes a request inside one of the call's dialogs.
 func (d inDialog) ReceiveRequest(in *core.Incoming) { // [locked]
-	s, req := d.s, in.Request()
+	s, l, req := d.s, d.leg, in.Request()
 	switch method := req.Method(); {
 	case method == sip.ACK:
-		s.receiveACK(req)
+		l.receiveACK(req)
 	case method == sip.BYE:
-		s.receiveBye(in)
-	case s.usage.state.Ended() || s.lost(in.Dialog()): // RFC 5407 §3.2
+		l.receiveBye(in)
+	case s.usage.state.Ended() || l.lost(): // RFC 5407 §3.2
 		in.Reply(sip.StatusCallDoesNotExist, "")
 	case method == sip.INVITE, method == sip.UPDATE:
-		s.receiveOffer(in)
+		l.receiveOffer(in)
 	case method == sip.INFO:
 		s.receiveInfo(in)
 	case method == sip.MESSAGE:
@@ -51,52 +51,52 @@ func declineRefer(in *core.Incoming) { // [locked]
 }
 
 // receiveOffer takes a re-INVITE or an UPDATE (RFC 3261 §14.2, RFC 3311 §5.2).
-func (s *Session) receiveOffer(in *core.Incoming) { // [locked]
+func (l *leg) receiveOffer(in *core.Incoming) { // [locked]
 	req := in.Request()
 	invite := req.Method() == sip.INVITE
 	c := contentOf(req)
-	if invite && !c.refused && s.oa.state == oaStable {
-		s.acknowledged()
+	if invite && !c.refused && l.oa.state == oaStable {
+		l.acknowledged()
 	}
 	switch {
 	case c.refused:
 		refuseBody(in)
-	case s.unanswered(req.Method()):
+	case l.unanswered(req.Method()):
 		retryLater(in)
 	case !c.has && !invite: // refreshes the target and no more
 		in.Dialog().Refresh(req)
 		in.Reply(sip.StatusOK, "")
-	case s.usage.state == Ringing, s.usage.state == Answering: // the offer in their INVITE is not answered yet
+	case l.s.usage.state == Ringing, l.s.usage.state == Answering: // the offer in their INVITE is not answered yet
 		retryLater(in)
-	case s.usage.state == Calling, s.usage.state == Early, // ours is not
-		s.ours != nil:
+	case l.s.usage.state == Calling, l.s.usage.state == Early, // ours is not
+		l.ours != nil:
 		in.Reply(sip.StatusRequestPending, "")
 	case c.has:
-		s.offerCame(s.peerExchange(in), c.sdp)
-	case s.oa.state == oaAnswering:
+		l.offerCame(l.peerExchange(in), c.sdp)
+	case l.oa.state == oaAnswering:
 		retryLater(in)
 	default:
-		s.offerInstead(in)
+		l.offerInstead(in)
 	}
 }
 
 // unanswered reports whether a request of that method waits for our answer, so
 // that a second one must be refused.
-func (s *Session) unanswered(method sip.Method) bool { // [locked]
-	return s.open != nil && s.open.in != nil && !s.open.in.Answered() && s.open.in.Request().Method() == method
+func (l *leg) unanswered(method sip.Method) bool { // [locked]
+	return l.open != nil && l.open.in != nil && !l.open.in.Answered() && l.open.in.Request().Method() == method
 }
 
 // peerExchange is the exchange that the peer's re-INVITE or UPDATE starts.
-func (s *Session) peerExchange(in *core.Incoming) *exchange { // [locked]
+func (l *leg) peerExchange(in *core.Incoming) *exchange { // [locked]
 	return &exchange{
 		in:       in,
 		keepHold: true,
 		sendAnswer: func(d Description) {
 			in.Dialog().Refresh(in.Request())
 			if in.Request().Method() == sip.INVITE {
-				s.respondOffer(in, d, nil)
+				l.respondOffer(in, d, nil)
 			} else {
-				in.Respond(s.ok(in, d, nil))
+				in.Respond(l.s.ok(in, d, nil))
 			}
 		},
 		refuse: func(code sip.StatusCode, fields []sip.Field, _ error) { in.Reply(code, "", fields...) },
@@ -106,12 +106,12 @@ func (s *Session) peerExchange(in *core.Incoming) *exchange { // [locked]
 // offerInstead answers a re-INVITE without an offer with ours, whose answer
 // comes with the ACK (RFC 3261 §14.2). It does not wait behind offers that are
 // to go in requests of our own: those wait for it.
-func (s *Session) offerInstead(in *core.Incoming) { // [locked]
+func (l *leg) offerInstead(in *core.Incoming) { // [locked]
 	x := &exchange{in: in, keepHold: true}
 	x.sendOffer = func(d Description) {
 		in.Dialog().Refresh(in.Request())
-		if !s.respondOffer(in, d, nil) {
-			s.refused(net.ErrClosed)
+		if !l.respondOffer(in, d, nil) {
+			l.refused(net.ErrClosed)
 		}
 	}
 	x.done = func(err error) {
@@ -119,9 +119,9 @@ func (s *Session) offerInstead(in *core.Incoming) { // [locked]
 			in.Reply(sip.StatusServerInternalError, "")
 		}
 	}
-	switch s.oa.step(oaWant) {
+	switch l.oa.step(oaWant) {
 	case oaMakeOffer:
-		s.makeOffer(x)
+		l.makeOffer(x)
 	default: // another exchange is under way
 		in.Reply(sip.StatusRequestPending, "")
 	}

@@ -13,11 +13,10 @@ type outgoing struct {
 	invite *core.Outgoing
 	req    *sip.Request // the INVITE before it leaves
 	late   bool         // it carries no offer
-	forks  []*fork
-	early  *fork       // whose early media are bound to the path
-	answer Description // what early was answered with
-	won    *fork
-	offer  Description // late: what the 2xx carries
+	root   *leg         // makes its offer
+	forks  []*leg
+	bound  *leg // the fork that has the media of the offer
+	won    *leg
 	ring   *core.Timer
 }
 
@@ -27,19 +26,29 @@ func (s *Session) prepare() { // [locked]
 		s.step(inOfferReady, event{})
 		return
 	}
-	s.offer(&exchange{
-		sendOffer: func(d Description) { s.step(inOfferReady, event{desc: d}) },
-		done:      s.inviteAgreed,
+	s.out.root.start(&exchange{
+		sendOffer: func(d Description) {
+			s.out.root.open.done = nil // the forks have the outcome
+			s.step(inOfferReady, event{desc: d})
+		},
+		done: s.mediaFailed,
 	})
 }
 
-// inviteAgreed is the outcome of the exchange in the INVITE.
-func (s *Session) inviteAgreed(err error) { // [locked]
-	if err != nil {
-		s.step(inMediaFailed, event{end: &EndError{Kind: EndMediaFailed, Err: err}})
-		return
+// mediaFailed ends the call for want of media.
+func (s *Session) mediaFailed(err error) { // [locked]
+	s.step(inMediaFailed, event{end: &EndError{Kind: EndMediaFailed, Err: err}})
+}
+
+// inviteAgreed is the outcome in a fork of the exchange in the INVITE.
+func (l *leg) inviteAgreed(err error) { // [locked]
+	switch {
+	case l != l.s.out.won: // nothing is decided yet
+	case err != nil:
+		l.s.mediaFailed(err)
+	default:
+		l.s.settle()
 	}
-	s.settle()
 }
 
 func (s *Session) sendInvite(d Description) { // [locked]
@@ -93,81 +102,90 @@ func (s *Session) provisional(res *sip.Response) { // [locked]
 		return
 	}
 	s.noteIdentity(res)
-	f := s.earlyFork(res)
-	if f != nil {
-		s.dialog = f.dialog
+	l := s.earlyFork(res)
+	if l != nil {
+		s.lead(l)
 		s.step(inEarly, event{})
 	}
 	s.tellProgress(res)
-	if d := contentOf(res); f != nil && d.has && !s.out.late && (s.out.early == nil || s.out.early == f) {
-		s.out.early, s.out.answer = f, d.sdp
-		s.earlyAnswer(d.sdp)
+	if c := contentOf(res); l != nil && c.has && !s.out.late {
+		l.heard = c.sdp
+		l.claim()
+		l.earlyAnswer(c.sdp)
 	}
 }
 
 // success takes a 2xx: the first makes the call, a repeated one gets its ACK
 // again, another fork's gets an ACK and a BYE of its own (RFC 3261 §13.2.2.4).
 func (s *Session) success(res *sip.Response) { // [locked]
-	f := s.forkOf(res)
+	l := s.forkOf(res)
 	switch {
-	case f == nil:
+	case l == nil:
 		if s.out.won == nil {
 			s.step(inFailure, event{end: &EndError{Remote: true, Kind: EndDialogError,
 				Err: &sip.ResponseError{Method: sip.INVITE, Response: res}}})
 		}
-	case f.resend != nil:
-		f.resend()
-	case f == s.out.won: // its ACK waits for the answer to a late offer
-	case f.end != nil: // its BYE was faster
-		s.decline(f, res)
+	case l.resend != nil:
+		l.resend()
+	case l == s.out.won: // its ACK waits for the answer to a late offer
+	case l.end != nil: // its BYE was faster
+		l.decline(res)
 		if s.out.won == nil {
-			s.step(inFailure, event{end: f.end})
+			s.step(inFailure, event{end: l.end})
 		}
 	case s.out.won != nil:
-		s.decline(f, res)
-		s.byeTo(f.dialog, func() {})
+		l.decline(res)
+		s.byeTo(l.dialog, func() {})
 	default:
-		s.answered(f, res)
+		s.answered(l, res)
 	}
 }
 
-// answered takes the 2xx that makes the call, or would have made it.
-func (s *Session) answered(f *fork, res *sip.Response) { // [locked]
-	s.out.won = f
+// answered takes the 2xx that makes the call, or would have made it. The other
+// forks have lost.
+func (s *Session) answered(l *leg, res *sip.Response) { // [locked]
+	s.out.won = l
 	s.out.ring.Stop()
-	f.dialog.Confirm(res)
-	s.dialog = f.dialog
+	l.dialog.Confirm(res)
+	l.inherit()
+	for _, other := range s.legs() {
+		if other != l {
+			other.close(errLost)
+		}
+	}
+	s.lead(l)
 	s.noteIdentity(res)
-	s.step(inSuccess, event{res: res, fork: f})
+	s.step(inSuccess, event{res: res, leg: l})
 }
 
-// acknowledge answers the 2xx: at once where the INVITE carried the offer,
-// with the answer where the 2xx does. keep says that the call is wanted.
+// acknowledge answers the 2xx: at once where the offer was made before, with
+// the answer where the 2xx has it. keep says that the call is wanted.
 func (s *Session) acknowledge(e event, keep bool) { // [locked]
+	l := e.leg
 	switch {
 	case !keep:
-		s.refuseOffer(e.fork, s.offerIn(e.res))
-	case s.out.late:
-		s.answerLateOffer(e.fork, contentOf(e.res).sdp)
+		l.refuseOffer(l.offerIn(e.res))
+	case s.out.late && !l.agreed:
+		l.answerLateOffer(contentOf(e.res).sdp)
 	default:
-		s.sendACK(e.fork, Description{})
-		s.takeAnswer(contentOf(e.res).sdp)
+		l.sendACK(Description{})
+		l.takeAnswer(contentOf(e.res).sdp)
 	}
 }
 
 // answerLateOffer has the offer of the 2xx answered. Where that cannot be, the
 // call ends, and with that its ACK refuses the offer.
-func (s *Session) answerLateOffer(f *fork, d Description) { // [locked]
-	if s.out.offer = d; len(d.Body) == 0 {
-		s.inviteAgreed(errNoAnswerSDP)
+func (l *leg) answerLateOffer(d Description) { // [locked]
+	if l.late = d; len(d.Body) == 0 {
+		l.inviteAgreed(errNoAnswerSDP)
 		return
 	}
-	s.offerCame(&exchange{
-		sendAnswer: func(d Description) { s.sendACK(f, d) },
-		refuse:     func(_ sip.StatusCode, _ []sip.Field, why error) { s.inviteAgreed(why) },
+	l.offerCame(&exchange{
+		sendAnswer: func(d Description) { l.sendACK(d) },
+		refuse:     func(_ sip.StatusCode, _ []sip.Field, why error) { l.inviteAgreed(why) },
 		done: func(err error) {
 			if err == nil {
-				s.settle()
+				l.s.settle()
 			}
 		},
 	}, d)
@@ -177,17 +195,17 @@ func (s *Session) answerLateOffer(f *fork, d Description) { // [locked]
 // offer: the call ends, but the far end must get both (RFC 3261 §13.2.2.4).
 func (s *Session) ackBeforeTheEnd() { // [locked]
 	if s.out != nil && s.out.won != nil && s.out.won.resend == nil {
-		s.refuseOffer(s.out.won, s.out.offer)
+		s.out.won.refuseOffer(s.out.won.late)
 	}
 }
 
 // takeAnswer takes the answer of the 2xx. One that was there already in a
 // provisional response of the same fork need not come again.
-func (s *Session) takeAnswer(d Description) { // [locked]
-	if len(d.Body) == 0 && s.out.early == s.out.won && s.out.early != nil {
-		d = s.out.answer
+func (l *leg) takeAnswer(d Description) { // [locked]
+	if len(d.Body) == 0 {
+		d = l.heard
 	}
-	s.answerCame(d)
+	l.answerCame(d)
 }
 
 func (s *Session) ringTimeout() { // [locked]

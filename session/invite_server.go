@@ -53,11 +53,11 @@ func (m *Manager) receiveInvite(in *core.Incoming) { // [locked]
 		in.Reply(sip.StatusBusyHere, "", sip.Field{Name: "Retry-After", Value: "10"})
 		return
 	}
-	s.local, s.remote, s.dialog = req.To(), req.From(), d
+	s.local, s.remote = req.To(), req.From()
+	s.leg = s.attach(d)
 	s.in = &incoming{req: in, sent: make(chan struct{})}
 	s.setHandler(nil)
 	s.noteIdentity(req)
-	m.core.Attach(d, inDialog{s})
 	in.OnCancel = s.canceled
 	in.OnLost = func(err error) {
 		s.step(inLost, event{end: &EndError{Kind: EndTransportLost, Err: err}})
@@ -135,10 +135,10 @@ func (s *Session) makeAnswer() { // [locked]
 		s.step(inMediaFailed, event{code: code, fields: fields, end: &EndError{Kind: EndMediaFailed, Err: why}})
 	}
 	if c := contentOf(s.in.req.Request()); c.has {
-		s.offerCame(&exchange{sendAnswer: ready, refuse: failed}, c.sdp)
+		s.leg.offerCame(&exchange{sendAnswer: ready, refuse: failed}, c.sdp)
 		return
 	}
-	s.offer(&exchange{sendOffer: ready, done: func(err error) {
+	s.leg.start(&exchange{sendOffer: ready, done: func(err error) {
 		if err != nil {
 			failed(sip.StatusServerInternalError, nil, err)
 		} else {
@@ -150,10 +150,10 @@ func (s *Session) makeAnswer() { // [locked]
 // sendAccept sends the 200 and repeats it until the ACK comes.
 func (s *Session) sendAccept(d Description) { // [locked]
 	s.in.stopTimers()
-	s.dialog.SetState(dialog.Confirmed)
-	s.respondOffer(s.in.req, d, s.in.headers)
+	s.leg.dialog.SetState(dialog.Confirmed)
+	s.leg.respondOffer(s.in.req, d, s.in.headers)
 	close(s.in.sent)
-	if s.oa.state == oaStable { // else the ACK brings the answer
+	if s.leg.oa.state == oaStable { // else the ACK brings the answer
 		s.settle()
 	}
 }

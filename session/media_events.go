@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -14,7 +15,7 @@ func (s *Session) mediaEvents(tag *mediaTag) MediaEvents {
 	present := func(f func()) {
 		s.m.core.Lock()
 		defer s.m.core.Unlock()
-		if s.source == tag || s.open != nil && s.open.source == tag {
+		if s.reports(tag) {
 			f()
 		}
 	}
@@ -22,6 +23,9 @@ func (s *Session) mediaEvents(tag *mediaTag) MediaEvents {
 		Connected: func() { present(s.tellConnected) },
 		Failed: func(err error) {
 			present(func() {
+				if s.out != nil && len(s.out.forks) > 1 && s.usage.state == Early { // another fork may answer
+					return
+				}
 				s.step(inMediaFailed, event{end: &EndError{Kind: EndMediaFailed, Err: errors.Join(errMediaPath, err)}})
 			})
 		},
@@ -29,4 +33,11 @@ func (s *Session) mediaEvents(tag *mediaTag) MediaEvents {
 			present(func() { s.tellDTMF(DTMF{Digit: digit, Duration: d}) })
 		},
 	}
+}
+
+// reports tells whether the events of that tag are the call's.
+func (s *Session) reports(tag *mediaTag) bool { // [locked]
+	return slices.ContainsFunc(s.legs(), func(l *leg) bool {
+		return l.source == tag || l.open != nil && l.open.source == tag
+	})
 }

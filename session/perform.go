@@ -15,7 +15,7 @@ import (
 type event struct {
 	end    *EndError
 	res    *sip.Response  // the 2xx
-	fork   *fork          // the dialog of the 2xx
+	leg    *leg           // whose 2xx it is
 	desc   Description    // what the INVITE or the 2xx carries
 	code   sip.StatusCode // of the final response to a refused INVITE
 	reason string
@@ -49,7 +49,7 @@ func (s *Session) step(in usageInput, e event) { // [locked]
 		s.refuse(e)
 	}
 	if do&doBye != 0 {
-		s.sendBye(e.fork)
+		s.sendBye(e.leg)
 	}
 	if do&doUp != 0 && !s.usage.state.Ended() {
 		s.started = time.Now()
@@ -77,28 +77,14 @@ func (s *Session) hangup(cause error) { // [locked]
 	s.step(inHangup, event{end: end, code: sip.StatusTemporarilyUnavailable})
 }
 
-// finish tells the application that the call is over, answers what the far end
-// still waits for (RFC 3261 §15.1.2) and closes the media.
+// finish tells the application that the call is over and closes its legs.
 func (s *Session) finish(end *EndError) { // [locked]
 	s.err, s.ended = end, time.Now()
 	s.m.live--
 	s.cancel(end)
-	s.oa.step(oaEnd)
-	open, waiting := s.open, s.waiting
-	s.open, s.waiting = nil, nil
-	if open != nil {
-		waiting = append(waiting, open)
+	for _, l := range s.legs() {
+		l.close(end)
 	}
-	for _, x := range waiting {
-		if x.in != nil && !x.in.Answered() {
-			x.in.Reply(sip.StatusRequestTerminated, "")
-		}
-		x.finish(end)
-	}
-	if s.ours != nil {
-		s.ours.out.Cancel()
-	}
-	s.closeMedia(s.media, open)
 	s.settle()
 	if h := s.handler.State; h != nil {
 		s.events.PushFinal(func() { h(s, Terminated) })
@@ -133,12 +119,9 @@ func (s *Session) settle() { // [locked]
 // release lets go of the call's dialogs and timers: nothing of it is left on
 // the wire.
 func (s *Session) release() { // [locked]
-	if s.dialog != nil {
-		s.m.core.Detach(s.dialog)
-	}
-	if s.out != nil {
-		for _, f := range s.out.forks {
-			s.m.core.Detach(f.dialog)
+	for _, l := range s.legs() {
+		if l.dialog != nil {
+			s.m.core.Detach(l.dialog)
 		}
 	}
 	for _, t := range s.timers {

@@ -29,7 +29,7 @@ func (s *Session) Unhold(ctx context.Context) error { return s.setHold(ctx, fals
 
 func (s *Session) setHold(ctx context.Context, hold bool) error {
 	s.m.core.Lock()
-	if s.usage.state == Confirmed && s.holding.LocalHold == hold && s.oa.state == oaStable && len(s.waiting) == 0 {
+	if s.usage.state == Confirmed && s.leg.holding.LocalHold == hold && s.leg.oa.state == oaStable && len(s.leg.waiting) == 0 {
 		s.m.core.Unlock()
 		return nil
 	}
@@ -41,7 +41,7 @@ func (s *Session) setHold(ctx context.Context, hold bool) error {
 func (s *Session) Held() HoldState {
 	s.m.core.Lock()
 	defer s.m.core.Unlock()
-	return HoldState{Local: s.holding.LocalHold, Remote: s.holding.RemoteHold}
+	return HoldState{Local: s.leg.holding.LocalHold, Remote: s.leg.holding.RemoteHold}
 }
 
 // Renegotiate makes a new offer, as Hold does, and leaves hold as it is.
@@ -98,11 +98,13 @@ func (s *Session) allMedia() []Media {
 	s.m.core.Lock()
 	defer s.m.core.Unlock()
 	var all []Media
-	if s.media != nil {
-		all = append(all, s.media)
-	}
-	if x := s.open; x != nil && x.media != nil && x.media != s.media {
-		all = append(all, x.media)
+	for _, l := range s.legs() {
+		if l.media != nil {
+			all = append(all, l.media)
+		}
+		if x := l.open; x != nil && x.media != nil && x.media != l.media {
+			all = append(all, x.media)
+		}
 	}
 	return all
 }
@@ -117,9 +119,10 @@ func (s *Session) reoffer(ctx context.Context, method sip.Method, x *exchange) e
 		return s.cause()
 	}
 	outcome := make(chan error, 1)
-	x.sendOffer = func(d Description) { s.sendOffer(method, d) }
+	l := s.leg
+	x.sendOffer = func(d Description) { l.sendOffer(method, d) }
 	x.done = func(err error) { outcome <- err }
-	s.offer(x)
+	l.offer(x)
 	c.Unlock()
 	select {
 	case err := <-outcome:
@@ -131,7 +134,7 @@ func (s *Session) reoffer(ctx context.Context, method sip.Method, x *exchange) e
 
 // reoffering is a re-INVITE or UPDATE of ours.
 type reoffering struct {
-	s      *Session
+	l      *leg
 	method sip.Method
 	out    *core.Outgoing
 	ack    func() // repeats the ACK
@@ -139,12 +142,13 @@ type reoffering struct {
 }
 
 // sendOffer puts an offer of ours onto the wire inside the dialog.
-func (s *Session) sendOffer(method sip.Method, d Description) { // [locked]
-	req := s.dialog.NewRequest(method)
+func (l *leg) sendOffer(method sip.Method, d Description) { // [locked]
+	s := l.s
+	req := l.dialog.NewRequest(method)
 	s.logError("body of offer", d.into(req))
-	r := &reoffering{s: s, method: method}
-	r.out = &core.Outgoing{Request: req, Dialog: s.dialog, OnResponse: r.response, OnFail: r.failed}
-	s.ours = r
+	r := &reoffering{l: l, method: method}
+	r.out = &core.Outgoing{Request: req, Dialog: l.dialog, OnResponse: r.response, OnFail: r.failed}
+	l.ours = r
 	s.m.core.Send(r.out)
 	// A peer that takes its time must not keep all other offers waiting for ever.
 	r.giveUp = s.after(s.m.o.RingTimeout, func() { r.out.Cancel() })
@@ -153,7 +157,7 @@ func (s *Session) sendOffer(method sip.Method, d Description) { // [locked]
 // over ends the waiting for a final response.
 func (r *reoffering) over() { // [locked]
 	r.giveUp.Stop()
-	r.s.ours = nil
+	r.l.ours = nil
 }
 
 func (r *reoffering) response(res *sip.Response) { // [locked]
@@ -166,53 +170,53 @@ func (r *reoffering) response(res *sip.Response) { // [locked]
 		r.success(res)
 	case code == sip.StatusRequestPending:
 		r.over()
-		r.s.offerAgain(&sip.ResponseError{Method: r.method, Response: res})
+		r.l.offerAgain(&sip.ResponseError{Method: r.method, Response: res})
 	default:
 		r.failed(&sip.ResponseError{Method: r.method, Response: res})
 	}
 }
 
 func (r *reoffering) success(res *sip.Response) { // [locked]
-	s := r.s
+	l := r.l
 	r.over()
-	s.dialog.Refresh(res)
+	l.dialog.Refresh(res)
 	r.ack = func() {}
 	if r.method == sip.INVITE {
-		r.ack = s.m.core.SendACK(s.dialog, r.out, "", nil)
+		r.ack = l.s.m.core.SendACK(l.dialog, r.out, "", nil)
 	}
-	s.answerCame(contentOf(res).sdp)
+	l.answerCame(contentOf(res).sdp)
 }
 
 // failed leaves the call as it was (RFC 3261 §14.1), unless the peer does not
 // know it any more.
 func (r *reoffering) failed(err error) { // [locked]
 	r.over()
-	r.s.refused(err)
-	r.s.dialogGone(r.s.dialog, err)
+	r.l.refused(err)
+	r.l.s.dialogGone(r.l.dialog, err)
 }
 
 // offerAgain gives our offer up after a 491 and makes it anew after a while,
 // in which the peer's own offer can come through (RFC 3261 §14.1). A peer that
 // never has time for ours is believed in the end.
-func (s *Session) offerAgain(err error) { // [locked]
-	x := s.open
+func (l *leg) offerAgain(err error) { // [locked]
+	x := l.open
 	if x == nil {
 		return
 	}
 	if x.tries++; x.tries == maxTries {
-		s.refused(err)
+		l.refused(err)
 		return
 	}
-	if s.oa.step(oaRefused) != oaAbandon {
+	if l.oa.step(oaRefused) != oaAbandon {
 		return
 	}
-	s.abandon(x)
-	s.keepMedia(x, false)
-	s.open, x.media = nil, nil
-	s.waiting = append([]*exchange{x}, s.waiting...)
-	s.glare = s.after(s.glareDelay(), func() {
-		s.glare = nil
-		s.next()
+	l.abandon(x)
+	l.keepMedia(x, false)
+	l.open, x.media = nil, nil
+	l.waiting = append([]*exchange{x}, l.waiting...)
+	l.glare = l.s.after(l.s.glareDelay(), func() {
+		l.glare = nil
+		l.next()
 	})
 }
 

@@ -51,7 +51,7 @@ func (s *Session) do(ctx context.Context, req *sip.Request, leaving func(*sip.Re
 	defer context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })()
 	c := s.m.core
 	c.Lock()
-	d := s.dialog
+	d := s.leg.dialog
 	c.Unlock()
 	res, err := c.DoIn(ctx, d, func() (*sip.Request, error) {
 		if s.usage.state.Ended() || d == nil {

@@ -46,17 +46,10 @@ type Session struct {
 
 	// guarded by the core's mutex
 	usage     usage
-	oa        offerAnswer
-	open      *exchange   // the exchange that oa is about
-	waiting   []*exchange // ours, for later
-	origin    origin
+	leg       *leg // what the call is about now
 	handler   Handler
 	factory   MediaFactory
-	media     Media
-	source    *mediaTag // of media
 	muted     MuteSet
-	holding   MediaState
-	dialog    *dialog.Dialog // confirmed, or the newest early one
 	local     sip.NameAddr
 	remote    sip.NameAddr
 	asserted  []sip.NameAddr
@@ -65,14 +58,11 @@ type Session struct {
 	err       *EndError
 	byeReason string // Reason of the BYE to come
 	timers    []*core.Timer
-	glare     *core.Timer // until our offer is made again
 	transfers []*transfer
 	gone      []chan struct{} // closed when nothing of the call is left on the wire
 
-	out    *outgoing   // the caller's side of the INVITE
-	in     *incoming   // the callee's side of the INVITE
-	accept *acceptance // a 2xx of ours that waits for its ACK
-	ours   *reoffering // our re-INVITE or UPDATE under way
+	out *outgoing // the caller's side of the INVITE
+	in  *incoming // the callee's side of the INVITE
 }
 
 // newSession returns a session in state st, and the reason where no more calls
@@ -85,6 +75,7 @@ func (m *Manager) newSession(dir Direction, callID string, st State) (*Session, 
 		return nil, ErrTooManyCalls
 	}
 	s := &Session{m: m, direction: dir, callID: callID, settled: make(chan struct{}), hasMedia: make(chan struct{})}
+	s.leg = &leg{s: s}
 	s.usage.state = st
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.events = m.core.NewQueue(s.panicked)
@@ -146,7 +137,10 @@ func (s *Session) Times() (up, end time.Time) {
 func (s *Session) Media() Media {
 	s.m.core.Lock()
 	defer s.m.core.Unlock()
-	return s.media
+	if m := s.leg.media; m != nil {
+		return m
+	}
+	return s.leg.previous()
 }
 
 // WaitMedia returns the media of the call as soon as there is any, early media
@@ -167,23 +161,15 @@ func (s *Session) WaitMedia(ctx context.Context) (Media, error) {
 	return nil, context.Cause(ctx)
 }
 
-// setMedia makes m the call's media; source is whose events it reports.
-func (s *Session) setMedia(m Media, source *mediaTag) { // [locked]
-	if s.media == nil && m != nil {
-		close(s.hasMedia)
-	}
-	s.media, s.source = m, source
-}
-
 // Dialog identifies the call's dialog (RFC 3261 §12): the confirmed one, or
 // the newest early one. The zero value before there is any.
 func (s *Session) Dialog() dialog.ID {
 	s.m.core.Lock()
 	defer s.m.core.Unlock()
-	if s.dialog == nil {
+	if s.leg.dialog == nil {
 		return dialog.ID{}
 	}
-	return s.dialog.ID()
+	return s.leg.dialog.ID()
 }
 
 // WaitAnswered returns nil once the call is up, and the reason when it comes

@@ -1,0 +1,99 @@
+package session
+
+import (
+	"errors"
+
+	"github.com/gosipua/sipua/sip"
+	"github.com/gosipua/sipua/sip/core"
+	"github.com/gosipua/sipua/sip/dialog"
+)
+
+// leg is one dialog of a call with what belongs to it: the state of
+// offer/answer, the media, what is under way inside it. A call that came in
+// has one; one that we make has one for each fork of its INVITE that answered
+// (RFC 3261 §12.1, §13.2.2.4), and before the first of them one without a
+// dialog, which makes the INVITE's offer.
+type leg struct { // guarded by the core's mutex
+	s       *Session
+	dialog  *dialog.Dialog // nil before there is any
+	oa      offerAnswer
+	open    *exchange   // the exchange that oa is about
+	waiting []*exchange // ours, for later
+	origin  origin
+	media   Media
+	source  *mediaTag // of media
+	holding MediaState
+	agreed  bool        // the first offer/answer exchange of the dialog is complete
+	accept  *acceptance // a 2xx of ours that waits for its ACK
+	ours    *reoffering // our re-INVITE, UPDATE or PRACK with an offer, under way
+	glare   *core.Timer // until our offer is made again
+
+	// of a fork
+	resend func()      // repeats the ACK; nil until one left
+	end    *EndError   // its BYE came before its 2xx, or 199 told its end
+	heard  Description // the answer in its provisional response
+	late   Description // the offer of its 2xx
+}
+
+// attach gives the call a leg with a dialog.
+func (s *Session) attach(d *dialog.Dialog) *leg { // [locked]
+	l := &leg{s: s, dialog: d}
+	s.m.core.Attach(d, inDialog{l})
+	return l
+}
+
+// legs returns every leg of the call.
+func (s *Session) legs() []*leg { // [locked]
+	if s.out == nil {
+		return []*leg{s.leg}
+	}
+	return append([]*leg{s.out.root}, s.out.forks...)
+}
+
+// close ends what is under way on the leg: what the far end still waits for is
+// answered (RFC 3261 §15.1.2), what we wait for is given up, the media close.
+func (l *leg) close(end error) { // [locked]
+	if l.oa.state == oaClosed {
+		return
+	}
+	l.oa.step(oaEnd)
+	open, waiting := l.open, l.waiting
+	l.open, l.waiting = nil, nil
+	if open != nil {
+		waiting = append(waiting, open)
+	}
+	for _, x := range waiting {
+		if x.in != nil && !x.in.Answered() {
+			x.in.Reply(sip.StatusRequestTerminated, "")
+		}
+		x.finish(end)
+	}
+	if l.ours != nil {
+		l.ours.out.Cancel()
+	}
+	l.s.closeMedia(l.media, open)
+}
+
+// setMedia makes m the leg's media; source is whose events it reports.
+func (l *leg) setMedia(m Media, source *mediaTag) { // [locked]
+	l.media, l.source = m, source
+	select {
+	case <-l.s.hasMedia:
+	default:
+		close(l.s.hasMedia)
+	}
+}
+
+// lead makes l the leg that the call is about: its newest early one, in the
+// end the one that is up.
+func (s *Session) lead(l *leg) { // [locked]
+	was := s.leg.holding
+	s.leg = l
+	if l.holding != was {
+		s.tellHold()
+	}
+}
+
+// errLost is the outcome of what was under way in the dialog of a fork when
+// another one answered.
+var errLost = errors.New("session: another fork answered")
