@@ -21,16 +21,3 @@ func (m *message) Accepts(mediaType string) bool {
 	}
 	return false
 }
-
-// Privacy are the values of the Privacy field in lower case: "id", "header", … (RFC 3323 §4.2).
-func (m *message) Privacy() []string {
-	var list []string
-	for i := m.next(0, hPrivacy, ""); i >= 0; i = m.next(i+1, hPrivacy, "") {
-		for _, v := range strings.FieldsFunc(m.fields[i].value(), func(r rune) bool {
-			return r == ';' || r == ',' || r == ' ' || r == '\t'
-		}) {
-			list = append(list, lower(v))
-		}
-	}
-	return list
-}

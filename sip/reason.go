@@ -28,12 +28,28 @@ func (r Reason) String() string {
 func (m *message) Reasons() []Reason {
 	var list []Reason
 	for item := range m.items(hReason, "") {
-		protocol, params := cutParams(item)
-		if !isToken(protocol) {
-			continue
-		}
-		cause, _ := parseUint(params.Value("cause"), math.MaxInt32)
-		list = append(list, Reason{protocol, int(cause), params.Value("text")})
+		list = appendReason(list, item)
 	}
 	return list
+}
+
+// ParseReasons reads the value of a Reason field, or of a Reason in a URI's "?" part (RFC 7044 §5). What
+// cannot be read is left out.
+func ParseReasons(s string) []Reason {
+	var list []Reason
+	for more := true; more; {
+		var item string
+		item, s, more = nextItem(s)
+		list = appendReason(list, item)
+	}
+	return list
+}
+
+func appendReason(list []Reason, item string) []Reason {
+	protocol, params := cutParams(item)
+	if !isToken(protocol) {
+		return list
+	}
+	cause, _ := parseUint(params.Value("cause"), math.MaxInt32)
+	return append(list, Reason{protocol, int(cause), params.Value("text")})
 }

@@ -341,6 +341,10 @@ func (u URI) Header(name string) (value string, ok bool) {
 	return "", false
 }
 
+// HeaderFields ranges over the headers in the URI's "?" part, decoded, as they stand: what of them may go into
+// a request is for its sender to judge (RFC 3261 §19.1.5).
+func (u URI) HeaderFields() iter.Seq2[string, string] { return uriHeaders(u.Headers) }
+
 // uriHeaders ranges over the decoded names and values of a URI's "?" part.
 func uriHeaders(s string) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
