@@ -6,6 +6,13 @@ import "strings"
 // as it came for others; the value unfolded, without outer blanks.
 type Field struct{ Name, Value string }
 
+// CanonicalName is the name of a header field as messages have it: "Subject" for "s" and "SUBJECT", one that is
+// not known as it is given.
+func CanonicalName(name string) string {
+	_, name = identify(name)
+	return name
+}
+
 // field is a Field as messages hold it, in 24 bytes. A known name is an id; an unknown one stands at the start
 // of text, before the value.
 type field struct {

@@ -19,10 +19,10 @@ func (c *Core) SendACK(d *dialog.Dialog, o *Outgoing, contentType string, body [
 			_ = req.AddHeader(f.Name, f.Value)
 		}
 	}
-	if c.o.UserAgent != "" && !o.Anonymous {
+	if c.o.UserAgent != "" && !o.anonymous() {
 		_ = req.AddHeader("User-Agent", c.o.UserAgent)
 	}
-	_ = addExtra(c.identity.extra, req.HasHeader, req.AddHeader) // those that can be sent
+	_ = addExtra(c.extra(o.anonymous()), req.HasHeader, req.AddHeader) // those that can be sent
 	if len(body) > 0 {
 		if err := req.SetBody(contentType, body); err != nil {
 			_ = req.SetBody("application/octet-stream", body)

@@ -52,7 +52,7 @@ func (o *Outgoing) begin(via string) error {
 // lacks them. Asking the request for each name would go through its fields each time.
 type names struct {
 	via, route, maxForwards, from, to, callID, cseq, contact bool
-	allow, supported, accept, privacy, userAgent             bool
+	allow, supported, accept, userAgent, privacy, preferred  bool
 }
 
 func namesIn(req *sip.Request) (has names) {
@@ -82,6 +82,8 @@ func namesIn(req *sip.Request) (has names) {
 			has.accept = true
 		case "Privacy":
 			has.privacy = true
+		case "P-Preferred-Identity":
+			has.preferred = true
 		case "User-Agent":
 			has.userAgent = true
 		}
@@ -136,11 +138,7 @@ func (o *Outgoing) identify(has *names) error {
 	if has.contact || !refreshesTarget(req.Method()) {
 		return nil
 	}
-	contact := o.core.identity.contact
-	if o.Anonymous {
-		contact = o.core.ContactFor(true).String()
-	}
-	return req.AddHeader("Contact", contact)
+	return req.AddHeader("Contact", o.core.contact(o.anonymous()))
 }
 
 // setFrom adds From, or a tag to one that has none.
@@ -149,7 +147,7 @@ func (o *Outgoing) setFrom(has *names) error {
 		return o.tagFrom()
 	}
 	text := o.core.identity.from
-	if o.Anonymous {
+	if o.anonymous() {
 		text = anonymousFrom
 	}
 	return o.Request.AddHeader("From", text+";tag="+sip.NewTag())
@@ -205,14 +203,14 @@ func (o *Outgoing) describe(has *names) error {
 			return err
 		}
 	}
-	if o.Anonymous {
-		if err := add(has.privacy, "Privacy", "id"); err != nil {
+	if !o.anonymous() {
+		if err := add(has.userAgent, "User-Agent", c.o.UserAgent); err != nil {
 			return err
 		}
-	} else if err := add(has.userAgent, "User-Agent", c.o.UserAgent); err != nil {
+	} else if err := o.keepPrivate(add, has); err != nil {
 		return err
 	}
-	return addExtra(c.identity.extra, req.HasHeader, req.AddHeader)
+	return addExtra(c.extra(o.anonymous()), req.HasHeader, req.AddHeader)
 }
 
 // addExtra adds the extra headers, several of one name too, unless the message

@@ -20,11 +20,6 @@ type identity struct {
 	accept       string
 }
 
-var anonymousURI = sip.URI{Scheme: "sip", User: "anonymous", Host: "anonymous.invalid"}
-
-// anonymousFrom is From for anonymous requests, without tag (RFC 3323 §4.1.1.3).
-var anonymousFrom = sip.NameAddr{Display: "Anonymous", URI: anonymousURI}.String()
-
 func newIdentity(o Options) identity {
 	id := identity{
 		from:      sip.NameAddr{Display: o.DisplayName, URI: o.URI}.String(),

@@ -24,7 +24,7 @@ type Outgoing struct {
 	Wait   time.Duration  // for a flow; 0: RecoveryLimit, negative: not at all
 
 	Preemptive bool // credentials may go before a challenge: REGISTER, PUBLISH
-	Anonymous  bool // identity per RFC 3323 §4.1
+	Anonymous  bool // identity per RFC 3323 §4.1; inside an anonymous dialog always
 
 	// NextSeq returns the CSeq number of a repeated attempt; nil: the dialog's
 	// next, outside dialogs one more than before. Called locked.

@@ -126,6 +126,7 @@ Contact: <sip:anonymous@anonymous.invalid;transport=ws;ob>
 Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE
 Supported: outbound, replaces
 Privacy: id
+P-Preferred-Identity: <sip:alice@example.com>
 X-A: 1
 X-A: 2
 Route: <sip:sip.example.com:8443;lr;transport=ws>

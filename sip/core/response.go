@@ -2,6 +2,7 @@ package core
 
 import (
 	"github.com/gosipua/sipua/sip"
+	"github.com/gosipua/sipua/sip/dialog"
 )
 
 // NewResponse returns a response to the request with all it needs: Via, From,
@@ -18,17 +19,17 @@ func (in *Incoming) NewResponse(code sip.StatusCode, reason string) *sip.Respons
 	if in.req.To().Tag() == "" {
 		res.SetToTag(in.Tag())
 	}
-	in.core.describeResponse(res, in.req.Method())
+	in.core.describeResponse(res, in.req.Method(), in.dialog.Anonymous())
 	return res
 }
 
 // describeResponse adds what responses of this code to that method carry. The
 // fields are ours and were checked before; a bad extra header is left out.
-func (c *Core) describeResponse(res *sip.Response, m sip.Method) {
+func (c *Core) describeResponse(res *sip.Response, m sip.Method, anonymous bool) {
 	code := res.StatusCode()
 	accepting := code.IsSuccess() && (m == sip.INVITE || m == sip.OPTIONS)
 	if code < 300 && refreshesTarget(m) {
-		_ = res.AddHeader("Contact", c.identity.contact)
+		_ = res.AddHeader("Contact", c.contact(anonymous))
 	}
 	if accepting || code == sip.StatusMethodNotAllowed || code == sip.StatusNotImplemented {
 		_ = res.AddHeader("Allow", c.identity.allow)
@@ -39,10 +40,12 @@ func (c *Core) describeResponse(res *sip.Response, m sip.Method) {
 	if code == sip.StatusUnsupportedMediaType || code.IsSuccess() && m == sip.OPTIONS {
 		_ = res.AddHeader("Accept", c.identity.accept)
 	}
-	if c.o.UserAgent != "" {
+	if anonymous {
+		_ = res.AddHeader("Privacy", privacyID)
+	} else if c.o.UserAgent != "" {
 		_ = res.AddHeader("Server", c.o.UserAgent)
 	}
-	_ = addExtra(c.identity.extra, res.HasHeader, res.AddHeader)
+	_ = addExtra(c.extra(anonymous), res.HasHeader, res.AddHeader)
 }
 
 // refuse answers a request without a transaction, which over a reliable
@@ -56,10 +59,11 @@ func (c *Core) refuse(k *link, req *sip.Request, code sip.StatusCode, reason str
 		return
 	}
 	res := sip.NewResponse(req, code, reason)
+	d, _ := c.FindDialog(dialog.ID{CallID: req.CallID(), LocalTag: req.To().Tag(), RemoteTag: req.From().Tag()})
 	res.SetToTag(sip.NewTag())
 	for _, f := range fields {
 		_ = res.SetHeader(f.Name, f.Value)
 	}
-	c.describeResponse(res, req.Method())
+	c.describeResponse(res, req.Method(), d.Anonymous())
 	c.send(&k.Link, res)
 }

@@ -165,10 +165,12 @@ func (c *Core) receiveCancel(k *link, req *sip.Request) {
 		return
 	}
 	res := sip.NewResponse(req, sip.StatusOK, "")
+	anonymous := false
 	if u, ok := s.User().(*serverUser); ok {
 		res.SetToTag((*Incoming)(u).Tag()) // that of the INVITE's responses
+		anonymous = u.dialog.Anonymous()
 	}
-	c.describeResponse(res, sip.CANCEL)
+	c.describeResponse(res, sip.CANCEL, anonymous)
 	c.send(&k.Link, res)
 	s.Cancel(req)
 }

@@ -72,6 +72,8 @@ type Dialog struct {
 	state  State
 	server bool // the far side sent the request that made it
 
+	anonymous bool
+
 	local, remote           sip.NameAddr
 	localField, remoteField string // the same as written
 	target                  sip.URI
@@ -166,6 +168,14 @@ func (d *Dialog) SetState(s State) { d.state = s }
 // Server reports whether the far side opened the dialog: it sent the request
 // that made it.
 func (d *Dialog) Server() bool { return d.server }
+
+// SetAnonymous says that all we send inside the dialog keeps our identity to
+// itself, as the request that made it did (RFC 3323 §4.1).
+func (d *Dialog) SetAnonymous(on bool) { d.anonymous = on }
+
+// Anonymous reports whether all we send inside the dialog keeps our identity to
+// itself.
+func (d *Dialog) Anonymous() bool { return d != nil && d.anonymous }
 
 // LocalURI returns our identity with our tag, as our requests have it in From.
 func (d *Dialog) LocalURI() sip.NameAddr { return d.local }
