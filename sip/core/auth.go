@@ -233,14 +233,7 @@ func (o *Outgoing) again(server string, answers []answer) {
 		o.auth.put(a)
 	}
 	req := o.sent.Clone()
-	seq := req.CSeq().Seq + 1
-	switch {
-	case o.NextSeq != nil:
-		seq = o.NextSeq()
-	case o.Dialog != nil:
-		seq = o.Dialog.NextSeq()
-	}
-	if err := req.SetCSeq(sip.CSeq{Seq: seq, Method: req.Method()}); err != nil {
+	if err := o.numbered(req); err != nil {
 		o.fail(err)
 		return
 	}

@@ -173,8 +173,8 @@ func refreshesTarget(m sip.Method) bool {
 	return false
 }
 
-// describesSender reports whether requests of method m say what their sender can
-// do. INVITE should, OPTIONS and the requests that make or change a dialog may.
+// describesSender reports whether requests of method m say what methods their
+// sender takes. INVITE should, OPTIONS and the requests that make or change a dialog may.
 //
 // RFC 3261 §13.2.1, §11.1.
 func describesSender(m sip.Method) bool {
@@ -194,9 +194,9 @@ func (o *Outgoing) describe(has *names) error {
 		if err := add(has.allow, "Allow", c.identity.allow); err != nil {
 			return err
 		}
-		if err := add(has.supported, "Supported", c.identity.supported); err != nil {
-			return err
-		}
+	}
+	if err := add(has.supported, "Supported", c.identity.supported); err != nil { // in each: RFC 4028 §7.1
+		return err
 	}
 	if req.Method() == sip.OPTIONS {
 		if err := add(has.accept, "Accept", c.identity.accept); err != nil { // RFC 3261 §11.1

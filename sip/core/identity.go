@@ -56,6 +56,13 @@ func (id *identity) contactFor(contact sip.URI, anonymous bool) sip.NameAddr {
 	return sip.NameAddr{URI: contact}
 }
 
+// Support adds an option tag to Supported: one in Require that is there is taken.
+// Locked.
+func (c *Core) Support(tag string) {
+	c.o.Supported = append(slices.Clip(c.o.Supported), tag)
+	c.identity.supported = strings.Join(c.o.Supported, ", ")
+}
+
 // SetDisplayName changes the display name in From. Locked.
 func (c *Core) SetDisplayName(name string) {
 	c.identity.from = sip.NameAddr{Display: name, URI: c.o.URI}.String()

@@ -77,6 +77,7 @@ From: "Alice \"A\"" <sip:alice@example.com>;tag=TAG
 To: <sip:bob@example.com>
 Call-ID: CALLID
 CSeq: 1 MESSAGE
+Supported: outbound, replaces
 User-Agent: sipua
 X-A: 1
 X-A: 2

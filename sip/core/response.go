@@ -27,7 +27,7 @@ func (in *Incoming) NewResponse(code sip.StatusCode, reason string) *sip.Respons
 // fields are ours and were checked before; a bad extra header is left out.
 func (c *Core) describeResponse(res *sip.Response, m sip.Method, anonymous bool) {
 	code := res.StatusCode()
-	accepting := code.IsSuccess() && (m == sip.INVITE || m == sip.OPTIONS)
+	accepting := code.IsSuccess() && (m == sip.INVITE || m == sip.OPTIONS || m == sip.UPDATE)
 	if code < 300 && refreshesTarget(m) {
 		_ = res.AddHeader("Contact", c.contact(anonymous))
 	}

@@ -1,0 +1,41 @@
+package core
+
+import "github.com/gosipua/sipua/sip"
+
+// Again sends the request once more after its final response, changed by
+// change: with its owner's next CSeq number, the same Call-ID, From and body, and
+// what its challenges asked for. o stays the handle of it, so that Cancel meets
+// the newest attempt. False: it was canceled or abandoned, or cannot be sent; the
+// response that came is the last. Locked.
+//
+// RFC 3261 §8.1.3.5.
+func (o *Outgoing) Again(change func(req *sip.Request)) bool {
+	if o.core == nil || o.core.closed != nil || o.phase != over || o.sent == nil || o.accepted || o.abandoned || o.cancel.wanted {
+		return false
+	}
+	req := o.sent.Clone()
+	change(req)
+	if o.numbered(req) != nil {
+		return false
+	}
+	o.phase = idle
+	for i := range o.auth.answers {
+		o.auth.answers[i].fresh, o.auth.answers[i].rounds = false, 0
+	}
+	o.auth.rounds = 0
+	o.Request = req
+	o.leave()
+	return true
+}
+
+// numbered gives req the next CSeq number.
+func (o *Outgoing) numbered(req *sip.Request) error {
+	seq := req.CSeq().Seq + 1
+	switch {
+	case o.NextSeq != nil:
+		seq = o.NextSeq()
+	case o.Dialog != nil:
+		seq = o.Dialog.NextSeq()
+	}
+	return req.SetCSeq(sip.CSeq{Seq: seq, Method: req.Method()})
+}
