@@ -23,13 +23,14 @@ const (
 	maxLine    = 16 << 20 // of the driver's output
 )
 
-// browser is the one Chromium of a run, driven by browser/driver.mjs over its standard input and output.
+// browser is the one Chromium or the one Firefox of a run, driven by browser/driver.mjs over its standard input and output.
 type browser struct {
+	name   string // chromium or firefox
 	proc   *process
 	stdin  io.WriteCloser
 	pages  *httptest.Server // serves browserDir
 	log    string
-	ready  chan struct{} // closed when Chromium is up
+	ready  chan struct{} // closed when it is up
 	closed chan struct{} // closed when the driver's output has ended
 
 	mu sync.Mutex
@@ -48,35 +49,40 @@ type driverLine struct {
 	Page   int             `json:"page"`
 }
 
-// needBundle demands what install.sh makes, and that it is not older than what it was made of.
-func needBundle(t testing.TB) {
+// needBundles demands what install.sh makes, and that it is not older than what it was made of.
+func needBundles(t testing.TB) {
 	t.Helper()
-	bundle := filepath.Join(browserDir, "dist", "page.js")
-	needFile(t, bundle)
-	needFile(t, filepath.Join(browserDir, "node_modules", "playwright-core", "package.json"))
-	made, err := os.Stat(bundle)
-	if err != nil {
-		t.Fatal(err)
+	needFile(t, filepath.Join(browserDir, "node_modules", "puppeteer-core", "package.json"))
+	modified := func(name ...string) time.Time {
+		path := filepath.Join(append([]string{browserDir}, name...)...)
+		needFile(t, path)
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.ModTime()
 	}
-	source, err := os.Stat(filepath.Join(browserDir, "page.js"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if source.ModTime().After(made.ModTime()) {
-		unavailable(t, bundle+" is older than page.js")
+	for _, peer := range []string{peerJsSIP, peerSIPJS} {
+		made := modified("dist", peer+".js")
+		for _, source := range []string{peer + ".js", "common.js"} {
+			if modified(source).After(made) {
+				unavailable(t, "dist/"+peer+".js is older than "+source)
+			}
+		}
 	}
 }
 
-func startBrowser(node, chromium, spki, dir string) (*browser, error) {
+func startBrowser(name, node, program, spki, dir string) (*browser, error) {
 	b := &browser{
+		name:    name,
 		pages:   httptest.NewServer(http.FileServer(http.Dir(browserDir))),
-		log:     filepath.Join(dir, "browser.log"),
+		log:     filepath.Join(dir, name+".log"),
 		ready:   make(chan struct{}),
 		closed:  make(chan struct{}),
 		replies: make(map[int]chan driverLine),
 		open:    make(map[int]*page),
 	}
-	cmd := exec.Command(node, "driver.mjs", chromium, b.pages.URL+"/page.html", spki)
+	cmd := exec.Command(node, "driver.mjs", name, program, b.pages.URL, spki)
 	cmd.Dir = browserDir
 	cmd.Env = append(os.Environ(), "no_proxy=*", "TMPDIR="+dir) // the profile goes with dir
 	stdout, err := cmd.StdoutPipe()
@@ -84,7 +90,7 @@ func startBrowser(node, chromium, spki, dir string) (*browser, error) {
 		b.stdin, err = cmd.StdinPipe()
 	}
 	if err == nil {
-		b.proc, err = startProcess("browser", b.log, cmd)
+		b.proc, err = startProcess(name, b.log, cmd)
 	}
 	if err != nil {
 		b.pages.Close()
@@ -107,15 +113,8 @@ func startBrowser(node, chromium, spki, dir string) (*browser, error) {
 	return b, nil
 }
 
-// stopBrowser ends the Chromium of the run, if there is one.
-func stopBrowser() {
-	if shared.browser != nil {
-		shared.browser.stop()
-	}
-}
-
 func (b *browser) stop() {
-	b.stdin.Close() // the driver closes Chromium and ends
+	b.stdin.Close() // the driver closes the browser and ends
 	select {
 	case <-b.proc.done:
 	case <-time.After(stopLimit):
@@ -176,7 +175,7 @@ func (b *browser) command(page int, cmd string, args, result any) error {
 		}
 		return json.Unmarshal(line.Result, result)
 	case <-b.closed:
-		return fmt.Errorf("%s: the browser has ended", cmd)
+		return fmt.Errorf("%s: %s has ended", cmd, b.name)
 	case <-time.After(stepLimit):
 		return fmt.Errorf("%s: no answer within %v", cmd, stepLimit)
 	}

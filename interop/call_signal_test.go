@@ -4,12 +4,9 @@ package interop_test
 
 import (
 	"context"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/gosipua/sipua"
-	"github.com/gosipua/sipua/session"
 	"github.com/gosipua/sipua/session/rtc"
 	"github.com/gosipua/sipua/sip"
 )
@@ -27,43 +24,7 @@ func TestCallDTMF(t *testing.T) {
 			ours, theirs := connected(t, alice, bob, codec == "opus", rtc.Options{Codecs: []string{codec}})
 			ours.waitAudio(10)
 
-			if err := ours.SendDTMF(step(t), "5#", &session.DTMFOptions{Transport: session.DTMFInfo}); err != nil {
-				t.Errorf("SendDTMF by INFO: %v", err)
-			}
-			for _, want := range []string{"5", "#"} {
-				if e := theirs.waitEvent("newDTMF"); e.Originator != "remote" || e.Body != want {
-					t.Errorf("page: digit %q by %s, want %q by remote", e.Body, e.Originator, want)
-				}
-			}
-			theirs.dtmfInfo("1A*")
-			for _, want := range "1A*" {
-				if d := next(t, "a digit", ours.digits); d.Digit != want || !d.INFO {
-					t.Errorf("digit %+v, want %q by INFO", d, want)
-				}
-			}
-
-			theirs.dtmfRTP("29#")
-			for _, want := range "29#" {
-				if d := next(t, "a digit", ours.digits); d.Digit != want || d.INFO || d.Duration < 40*time.Millisecond {
-					t.Errorf("digit %+v, want %q by RTP", d, want)
-				}
-			}
-			theirs.listen()
-			heard := ""
-			for n := 0; n < 3 && !strings.HasSuffix(heard, "16#"); n++ { // a busy machine makes holes: see README.md
-				err := ours.SendDTMF(step(t), "16#", &session.DTMFOptions{
-					Transport: session.DTMFRTP, Duration: 600 * time.Millisecond, Gap: 300 * time.Millisecond,
-				})
-				if err != nil {
-					t.Errorf("SendDTMF by RTP: %v", err)
-				}
-				time.Sleep(window) // what Chromium has not played by then it never will
-				heard += theirs.heard()
-			}
-			if !strings.HasSuffix(heard, "16#") {
-				t.Errorf("page heard %q, want 16#", heard)
-			}
-			theirs.waitAudio(10) // the audio goes on after the digits
+			digitsEach(t, ours, theirs)
 			ours.hangup()
 			theirs.waitEvent("ended")
 		})

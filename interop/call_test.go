@@ -19,6 +19,13 @@ type pageCall struct {
 type callOptions struct {
 	Headers []string // extra header fields, "Name: value"
 	Video   bool     // offer video too
+
+	// of JsSIP
+	Timer int // seconds of the session interval asked for (RFC 4028). 0: 90
+
+	// of SIP.js
+	EarlyMedia bool // take a description in a provisional response for the answer
+	Late       bool // no offer
 }
 
 // call starts a call; it does not wait for anything.
@@ -26,7 +33,8 @@ func (p *page) call(target string, opts callOptions) *pageCall {
 	p.t.Helper()
 	c := &pageCall{p: p}
 	p.do("call", map[string]any{
-		"target": target, "headers": opts.Headers, "video": opts.Video,
+		"target": target, "headers": opts.Headers, "video": opts.Video, "timer": opts.Timer,
+		"earlyMedia": opts.EarlyMedia, "late": opts.Late,
 	}, &c.id)
 	return c
 }

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs the foreign peers of the interop tests (Debian packages and npm packages) and bundles the JsSIP page.
+# Installs the foreign peers of the interop tests (Debian packages and npm packages) and bundles the pages.
 # Does nothing that is already done, so it may be run again at any time. Must be root only when a Debian package is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -11,7 +11,9 @@ wanted=(
 	@tls.so:kamailio-tls-modules
 	@outbound.so:kamailio-outbound-modules
 	turnserver:coturn
+	sipp:sip-tester
 	chromium:chromium
+	firefox-esr:firefox-esr
 	node:nodejs
 	npm:npm
 )
@@ -46,7 +48,6 @@ for w in "${wanted[@]}"; do
 done
 
 cd browser
-export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1
 if ! npm ls --depth=0 >/dev/null 2>&1; then
 	npm install --no-package-lock --no-audit --no-fund --loglevel=error
 fi

@@ -1,6 +1,7 @@
 //go:build interop
 
-// Package interop_test puts sipua in front of software that others wrote: Kamailio, coturn, and JsSIP in Chromium.
+// Package interop_test puts sipua in front of software that others wrote: Kamailio, coturn, sipp,
+// and JsSIP and SIP.js in browsers.
 //
 // Everything is started by the tests on free loopback ports and stopped by them. README.md says how to install
 // the peers, and which of these tests judge the peers themselves rather than sipua.
@@ -43,7 +44,7 @@ func run(m *testing.M) int {
 	shared.dir = dir
 
 	code := m.Run()
-	stopBrowser()
+	stopBrowsers()
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, err)

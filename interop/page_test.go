@@ -12,9 +12,16 @@ import (
 	"time"
 )
 
-// page is a browser tab with one JsSIP user agent. Its methods fail the test it was made for.
+// What a page runs: the names of the files in browserDir.
+const (
+	peerJsSIP = "jssip"
+	peerSIPJS = "sipjs"
+)
+
+// page is a browser tab with one user agent, of JsSIP or SIP.js. Its methods fail the test it was made for.
 type page struct {
 	User string
+	Peer string // what it runs
 
 	t  testing.TB
 	b  *browser
@@ -27,7 +34,7 @@ type page struct {
 	changed chan struct{} // closed and replaced with every event
 }
 
-// event is something that JsSIP reported, by JsSIP's name.
+// event is something that a page reported, by JsSIP's name for it.
 type event struct {
 	Name       string `json:"event"`
 	Call       int    `json:"call"`       // 0: of the user agent
@@ -61,13 +68,34 @@ type pageOptions struct {
 	Password   string // "": the right one
 	Expires    int    // seconds asked for. 0: 600
 	ICEServers []iceServer
-	RelayOnly  bool // no candidate but relayed ones
+	RelayOnly  bool   // no candidate but relayed ones
+	Peer       string // what the page runs. "": JsSIP
+	Firefox    bool   // in Firefox instead of Chromium
+	Reliable   string // SIP.js's use of 100rel: "Supported" or "Required". "": none
 }
 
-// newPage opens a page whose user is registered with k over plain WebSocket.
+// newPage opens a page with JsSIP in Chromium whose user is registered with k over plain WebSocket.
 func newPage(t testing.TB, k *kamailio, user string) *page {
 	t.Helper()
-	p := openPage(t, k, user, pageOptions{})
+	return registeredPage(t, k, user, pageOptions{})
+}
+
+// newSIPJSPage is newPage with SIP.js.
+func newSIPJSPage(t testing.TB, k *kamailio, user string) *page {
+	t.Helper()
+	return registeredPage(t, k, user, pageOptions{Peer: peerSIPJS})
+}
+
+// newFirefoxPage is newPage in Firefox.
+func newFirefoxPage(t testing.TB, k *kamailio, user string) *page {
+	t.Helper()
+	return registeredPage(t, k, user, pageOptions{Firefox: true})
+}
+
+// registeredPage opens a page whose user is registered with k.
+func registeredPage(t testing.TB, k *kamailio, user string, opts pageOptions) *page {
+	t.Helper()
+	p := openPage(t, k, user, opts)
 	p.register()
 	p.waitEvent("registered")
 	return p
@@ -76,8 +104,15 @@ func newPage(t testing.TB, k *kamailio, user string) *page {
 // openPage opens a page that is connected with k and not registered.
 func openPage(t testing.TB, k *kamailio, user string, opts pageOptions) *page {
 	t.Helper()
-	b := sharedBrowser(t)
-	p := &page{User: user, t: t, b: b, changed: make(chan struct{})}
+	chosen := sharedChromium
+	if opts.Firefox {
+		chosen = sharedFirefox
+	}
+	if opts.Peer == "" {
+		opts.Peer = peerJsSIP
+	}
+	b := chosen(t)
+	p := &page{User: user, Peer: opts.Peer, t: t, b: b, changed: make(chan struct{})}
 	b.mu.Lock()
 	b.lastID++
 	p.id = b.lastID
@@ -91,10 +126,10 @@ func openPage(t testing.TB, k *kamailio, user string, opts pageOptions) *page {
 	if opts.Password == "" {
 		opts.Password = password(user)
 	}
-	p.do("open", nil, nil)
+	p.do("open", map[string]any{"peer": opts.Peer}, nil)
 	p.do("newUA", map[string]any{
 		"server": opts.Server, "uri": aor(user), "password": opts.Password, "expires": opts.Expires,
-		"iceServers": opts.ICEServers, "relayOnly": opts.RelayOnly,
+		"iceServers": opts.ICEServers, "relayOnly": opts.RelayOnly, "reliable": opts.Reliable,
 	}, nil)
 	p.waitEvent("connected")
 	return p
@@ -110,7 +145,7 @@ func (p *page) close() {
 	p.b.mu.Unlock()
 	if p.t.Failed() {
 		p.t.Logf("page of %s:\n%s", p.User, p.history())
-		showLog(p.t, "the browser", p.b.log)
+		showLog(p.t, p.b.name, p.b.log)
 	}
 }
 
@@ -178,7 +213,7 @@ func (p *page) wait(call int, name string) event {
 		select {
 		case <-changed:
 		case <-p.b.closed:
-			p.t.Fatalf("page of %s: the browser ended before %q", p.User, name)
+			p.t.Fatalf("page of %s: %s ended before %q", p.User, p.b.name, name)
 		case <-limit:
 			p.t.Fatalf("page of %s: no %q within %v", p.User, name, stepLimit)
 		}

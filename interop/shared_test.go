@@ -16,9 +16,14 @@ var shared struct {
 	certificate     *certificate
 	certificateErr  error
 
-	browserOnce sync.Once
-	browser     *browser
-	browserErr  error
+	chromium, firefox browserOnce
+}
+
+// browserOnce is a browser of the run, started when a test asks for it.
+type browserOnce struct {
+	once    sync.Once
+	browser *browser
+	err     error
 }
 
 func sharedCertificate(t testing.TB) *certificate {
@@ -32,16 +37,35 @@ func sharedCertificate(t testing.TB) *certificate {
 	return shared.certificate
 }
 
-func sharedBrowser(t testing.TB) *browser {
+func sharedChromium(t testing.TB) *browser {
 	t.Helper()
-	node, chromium := need(t, "node"), need(t, "chromium")
-	needBundle(t)
+	return sharedBrowser(t, &shared.chromium, "chromium", "chromium")
+}
+
+func sharedFirefox(t testing.TB) *browser {
+	t.Helper()
+	return sharedBrowser(t, &shared.firefox, "firefox", "firefox-esr")
+}
+
+func sharedBrowser(t testing.TB, b *browserOnce, name, program string) *browser {
+	t.Helper()
+	node, path := need(t, "node"), need(t, program)
+	needBundles(t)
 	cert := sharedCertificate(t)
-	shared.browserOnce.Do(func() {
-		shared.browser, shared.browserErr = startBrowser(node, chromium, cert.spki, shared.dir)
+	b.once.Do(func() {
+		b.browser, b.err = startBrowser(name, node, path, cert.spki, shared.dir)
 	})
-	if shared.browserErr != nil {
-		t.Fatal(shared.browserErr)
+	if b.err != nil {
+		t.Fatal(b.err)
 	}
-	return shared.browser
+	return b.browser
+}
+
+// stopBrowsers ends the browsers of the run.
+func stopBrowsers() {
+	for _, b := range []*browserOnce{&shared.chromium, &shared.firefox} {
+		if b.browser != nil {
+			b.browser.stop()
+		}
+	}
 }

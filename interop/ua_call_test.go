@@ -247,6 +247,13 @@ func (c *uaCall) waitQuiet() {
 	c.waitWindow("silence", func() uint64 { return uint64(c.loud.Load()) })
 }
 
+// waitSound waits until, from now on, sound was among what comes in; the codec must be G.711.
+func (c *uaCall) waitSound() {
+	c.u.t.Helper()
+	before := c.loud.Load()
+	eventually(c.u.t, "sound at our "+c.u.User, func() bool { return c.loud.Load() > before+10 })
+}
+
 // waitWindow waits until count stands still for a window.
 func (c *uaCall) waitWindow(what string, count func() uint64) {
 	c.u.t.Helper()

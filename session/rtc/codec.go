@@ -66,7 +66,8 @@ func known(k Kind) []Codec {
 func byDefault(c Codec) bool { return c.Name != "G722" }
 
 // ours are the codecs of a kind that names ask for, in their order; nil names
-// are the default. Telephone events go last and with the clocks of the rest.
+// are the default. Telephone events go last, with the clocks of the rest and in
+// any case with 8000 Hz: Firefox has them on no other, whatever the codec.
 func ours(k Kind, names []string) []Codec {
 	all := known(k)
 	var out []Codec
@@ -84,12 +85,13 @@ func ours(k Kind, names []string) []Codec {
 			}
 		}
 	}
+	media := out
+	if len(media) == 0 {
+		return nil
+	}
 	for _, e := range all {
-		for _, c := range out {
-			if e.events() && e.ClockRate == c.ClockRate && !c.events() {
-				out = append(out, e)
-				break
-			}
+		if e.events() && (e.ClockRate == 8000 || anyClock(media, e.ClockRate)) {
+			out = append(out, e)
 		}
 	}
 	return out

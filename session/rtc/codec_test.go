@@ -21,6 +21,7 @@ func TestMatch(t *testing.T) {
 		{"events on the clocks in use", nil, "0 101:telephone-event/8000 102:telephone-event/48000", "0 101"},
 		{"events on both", nil, "96:opus/48000/2 0 101:telephone-event/8000 102:telephone-event/48000", "96 0 101 102"},
 		{"events on no clock in use", []string{"opus", "PCMU"}, "96:opus/48000/2 101:telephone-event/8000", "96 101"},
+		{"events of Firefox", []string{"opus"}, "109:opus/48000/2 9 0 8 101:telephone-event/8000", "109 101"},
 		{"events alone", nil, "101:telephone-event/8000", ""},
 		{"unknown", nil, "18 3 97:iLBC/8000", ""},
 		{"static type with another meaning", nil, "0:GSM/8000 8", "8"},
