@@ -17,8 +17,12 @@ func (m *Media) Answer(ctx context.Context, offer session.Description, o session
 	if err != nil {
 		return session.Description{}, m.state(), err
 	}
+	w, _, err := m.wants.with(o.Change)
+	if err != nil {
+		return session.Description{}, m.state(), err
+	}
 	theirs := normalize(d)
-	path, err := m.choose(d, theirs)
+	path, err := m.choose(d, theirs, w)
 	if err != nil {
 		return session.Description{}, m.state(), err
 	}
@@ -26,15 +30,21 @@ func (m *Media) Answer(ctx context.Context, offer session.Description, o session
 	if err != nil {
 		return session.Description{}, m.state(), err
 	}
-	if !m.applied && m.peer.offered {
+	if !m.applied && m.peer.offered > 0 {
 		if err := m.renew(); err != nil { // pion cannot take its own offer back
 			return session.Description{}, m.state(), err
 		}
 	}
-	lines := m.reply(d, theirs, o.Hold)
+	lines := m.reply(d, theirs, w, o.Hold)
 	streams := make([]stream, len(lines))
 	for i, x := range lines {
 		streams[i] = x.stream
+		if !x.active {
+			continue
+		}
+		if err := m.peer.carry(x.kind, w[x.kind].track); err != nil {
+			return session.Description{}, m.state(), err
+		}
 	}
 	if err := m.toPion(&path.transport, opposite(role), streams, m.peer.answer); err != nil {
 		return session.Description{}, m.state(), err
@@ -53,14 +63,14 @@ func (m *Media) Answer(ctx context.Context, offer session.Description, o session
 		l.tlsID = "" // RFC 8842 §5.3
 	}
 	m.remoteHold = heldByOffer(theirs)
-	m.commit(streams, o.Hold)
+	m.commit(streams, w, o.Hold)
 	return compose(l, lines), m.state(), nil
 }
 
-// choose decides which m-lines are used: one of each kind that we carry, all
+// choose decides which m-lines are used: one of each kind that we want, all
 // on the path of the first. It returns that first one; the others learn their
 // refusal.
-func (m *Media) choose(d *description, theirs []*remoteMedia) (*remoteMedia, error) {
+func (m *Media) choose(d *description, theirs []*remoteMedia, w wants) (*remoteMedia, error) {
 	var path *remoteMedia
 	refusal := unacceptable(warnMediaType, "no media")
 	taken := map[Kind]bool{}
@@ -68,7 +78,7 @@ func (m *Media) choose(d *description, theirs []*remoteMedia) (*remoteMedia, err
 		r := theirs[i]
 		switch {
 		case r.refusal != nil:
-		case m.peer.senders[r.kind] == nil:
+		case !w[r.kind].carried:
 			r.refusal = unacceptable(warnMediaType, "m=%s is not wanted", r.media)
 		case taken[r.kind]:
 			r.refusal = unacceptable(warnMediaType, "a second m=%s is not supported", r.media)
@@ -76,7 +86,7 @@ func (m *Media) choose(d *description, theirs []*remoteMedia) (*remoteMedia, err
 			r.refusal = unacceptable(warnTransport, "ICE is required")
 		case path != nil && !d.together(path, r):
 			r.refusal = unacceptable(warnTransport, "m=%s is not bundled", r.media)
-		case match(r.codecs, ours(r.kind, m.options.Codecs), false) == nil:
+		case match(r.codecs, ours(r.kind, w[r.kind].codecs), false) == nil:
 			r.refusal = unacceptable(warnFormat, "no codec in common for m=%s", r.media)
 		}
 		if r.refusal != nil {
@@ -151,7 +161,7 @@ func (m *Media) checkPath(path *remoteMedia) (role string, err error) {
 
 // reply makes the m-lines of the answer, one for each of the offer in its
 // place, with its mid and its profile.
-func (m *Media) reply(d *description, theirs []*remoteMedia, hold bool) []wire {
+func (m *Media) reply(d *description, theirs []*remoteMedia, w wants, hold bool) []wire {
 	lines := make([]wire, len(theirs))
 	for i, r := range theirs {
 		s := stream{media: r.media, proto: r.proto, formats: r.formats, mid: r.mid, kind: r.kind}
@@ -162,9 +172,9 @@ func (m *Media) reply(d *description, theirs []*remoteMedia, hold bool) []wire {
 		}
 		s.active = true
 		s.bundled = r.mid != "" && d.bundle(r.mid) != nil
-		s.codecs = match(r.codecs, ours(r.kind, m.options.Codecs), m.options.Codecs != nil)
+		s.codecs = match(r.codecs, ours(r.kind, w[r.kind].codecs), w[r.kind].codecs != nil)
 		s.receive = s.codecs
-		s.own = m.options.Direction.held(hold).answer(r.willing())
+		s.own = w[r.kind].direction.held(hold).answer(r.willing())
 		lines[i] = wire{stream: s, direction: s.own}
 	}
 	return lines

@@ -172,8 +172,12 @@ func (m *Media) pionView(t *transport, setup string, streams []stream, candidate
 	w.line("o=- 1 1 IN IP4 127.0.0.1")
 	w.line("s=-")
 	w.line("t=0 0")
-	if len(m.options.Kinds) > 1 {
-		w.line("a=group:BUNDLE 0 1")
+	if len(m.peer.kinds) > 1 {
+		w.WriteString("a=group:BUNDLE")
+		for _, k := range m.peer.kinds {
+			w.WriteString(" " + k.String())
+		}
+		w.line()
 	}
 	if t.lite {
 		w.line("a=ice-lite")
@@ -185,10 +189,10 @@ func (m *Media) pionView(t *transport, setup string, streams []stream, candidate
 			used.learn(s.codecs)
 		}
 	}
-	for i, k := range m.options.Kinds {
+	for i, k := range m.peer.kinds {
 		codecs := viewCodecs(k, streams)
 		if codecs == nil {
-			codecs = used.assign(ours(k, m.options.Codecs))
+			codecs = used.assign(ours(k, nil))
 		}
 		w.WriteString("m=" + k.String() + " 9 UDP/TLS/RTP/SAVPF")
 		for _, c := range codecs {
@@ -196,7 +200,7 @@ func (m *Media) pionView(t *transport, setup string, streams []stream, candidate
 		}
 		w.line()
 		w.line("c=IN IP4 0.0.0.0")
-		w.line("a=mid:", strconv.Itoa(i))
+		w.line("a=mid:", k.String())
 		w.line("a=ice-ufrag:", t.ufrag)
 		w.line("a=ice-pwd:", t.pwd)
 		w.line("a=fingerprint:", t.fingerprint())

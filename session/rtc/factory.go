@@ -53,6 +53,8 @@ func (f *Factory) NewMedia(mo session.MediaOptions) (session.Media, error) {
 		pion:     func() webrtc.Configuration { return pion },
 		events:   mo.Events,
 		payloads: payloads{},
+		wants:    o.wants(),
+		lastMid:  -1,
 	}
 	m.digits.report = mo.Events.DTMF
 	if p, ok := mo.Previous.(*Media); ok && p != nil {
@@ -89,19 +91,18 @@ func (o Options) complete() (Options, error) {
 	if len(kinds) == 0 {
 		kinds = []Kind{Audio}
 	}
-	seen := map[Kind]bool{}
-	for _, t := range o.Tracks {
-		k := kindOf(t.Kind())
-		if k == 0 || seen[k] {
-			return o, errors.New("rtc: Tracks must be one of each kind at most")
-		}
-		seen[k] = true
-		kinds = append(kinds, k)
+	sent, err := kindsOf(o.Tracks)
+	if err != nil {
+		return o, fmt.Errorf("rtc: Tracks: %w", err)
 	}
+	if _, err := kindsOf(o.HoldTracks); err != nil {
+		return o, fmt.Errorf("rtc: HoldTracks: %w", err)
+	}
+	kinds = append(kinds, sent...)
 	slices.Sort(kinds)
 	o.Kinds = slices.Compact(kinds)
 	for _, k := range o.Kinds {
-		if k != Audio && k != Video {
+		if !k.valid() {
 			return o, fmt.Errorf("rtc: unknown Kind %d", k)
 		}
 		if len(ours(k, o.Codecs)) == 0 {
@@ -111,31 +112,20 @@ func (o Options) complete() (Options, error) {
 	return o, nil
 }
 
-// track returns what is sent of a kind, nil if nothing is.
-func (o *Options) track(k Kind) Track {
-	for _, t := range o.Tracks {
-		if kindOf(t.Kind()) == k {
-			return t
-		}
-	}
-	return nil
-}
-
-// api builds what a PeerConnection is made from.
+// api builds what a PeerConnection is made from. It can carry every kind in
+// every codec that we have: a call may come to need them.
 func (o *Options) api() (*webrtc.API, error) {
 	engine := &webrtc.MediaEngine{}
 	registry := &interceptor.Registry{}
-	for _, k := range o.Kinds {
-		for _, c := range ours(k, o.Codecs) {
+	for _, k := range allKinds {
+		for _, c := range known(k) {
 			if err := engine.RegisterCodec(c.pion(k), k.pion()); err != nil {
 				return nil, err
 			}
 		}
-		if k == Video {
-			if err := addNack(registry); err != nil {
-				return nil, err
-			}
-		}
+	}
+	if err := addNack(registry); err != nil {
+		return nil, err
 	}
 	receiver, err := report.NewReceiverInterceptor()
 	if err != nil {
@@ -164,7 +154,7 @@ func addNack(r *interceptor.Registry) error {
 		return err
 	}
 	r.Add(responder)
-	r.Add(generator)
+	r.Add(onDemand{generator})
 	return nil
 }
 

@@ -38,7 +38,7 @@ func answerFuzzed(t *testing.T, body []byte, kinds []Kind) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &Media{options: o, payloads: payloads{}, peer: &peer{senders: map[Kind]*sender{}}}
+	m := &Media{options: o, payloads: payloads{}, wants: o.wants(), lastMid: -1, peer: &peer{kinds: kinds, senders: map[Kind]*sender{}}}
 	for _, k := range kinds {
 		m.peer.senders[k] = newSender(k, nil, &counters{}, o.Logger)
 	}
@@ -46,7 +46,7 @@ func answerFuzzed(t *testing.T, body []byte, kinds []Kind) {
 	if err != nil {
 		return
 	}
-	p := &pending{lines: m.propose(false)}
+	p := &pending{lines: m.propose(m.wants, asked{}, false)}
 	answers := normalize(d)
 	if streams, _, err := m.matchAnswer(answers, p); err == nil {
 		if len(streams) != len(p.lines) {
@@ -55,7 +55,7 @@ func answerFuzzed(t *testing.T, body []byte, kinds []Kind) {
 		m.heldByAnswer(p, streams, answers)
 	}
 	theirs := normalize(d)
-	path, err := m.choose(d, theirs)
+	path, err := m.choose(d, theirs, m.wants)
 	if err != nil {
 		return
 	}
@@ -63,7 +63,7 @@ func answerFuzzed(t *testing.T, body []byte, kinds []Kind) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := m.reply(d, theirs, false)
+	lines := m.reply(d, theirs, m.wants, false)
 	l := local{ufrag: "u", pwd: "p", setup: role, candidates: []candidate{{addr: netip.IPv4Unspecified(), port: 5004, typ: "host"}}}
 	answer, err := parse(compose(l, lines))
 	if err != nil {

@@ -3,6 +3,8 @@ package rtc
 import (
 	"errors"
 	"maps"
+	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -35,9 +37,12 @@ type Media struct {
 	events  session.MediaEvents
 	call    *call // what outlives this Media
 	peer    *peer // changed by the worker with mu held
+	wants   wants // changed by the worker with mu held
 
 	// owned by the session's worker
 	streams    []stream  // the m-lines of the call, as last agreed
+	successor  []stream  // what they are to who follows, where that is something else
+	lastMid    int       // the greatest number that was a mid
 	payloads   payloads  // what each payload type of the call has ever meant
 	applied    bool      // remote is set and pion has it
 	restarted  bool      // our ICE credentials are new to the peer
@@ -51,6 +56,7 @@ type Media struct {
 	mu    sync.Mutex
 	muted session.MuteSet // guarded by mu
 	gates map[Kind]gate   // guarded by mu
+	flows []Stream        // guarded by mu: what Streams returns
 
 	digits    detector
 	reception atomic.Pointer[reception]
@@ -76,8 +82,9 @@ type stream struct {
 
 // gate is what decides whether a kind of media flows.
 type gate struct {
-	send, receive bool
-	codecs        []Codec
+	send   bool
+	codecs []Codec
+	track  Track
 }
 
 // payloads are the meanings of payload types, which stay for the whole call
@@ -130,7 +137,11 @@ func (p payloads) find(c Codec) (uint8, bool) {
 // follow takes over from the media that m replaces within a call.
 func (m *Media) follow(p *Media) {
 	m.call = p.call
-	m.streams = append([]stream(nil), p.streams...)
+	m.streams = slices.Clone(p.streams)
+	if p.successor != nil {
+		m.streams = slices.Clone(p.successor)
+	}
+	m.wants, m.lastMid = p.wants, p.lastMid
 	m.payloads = maps.Clone(p.payloads)
 	m.localHold, m.remoteHold = p.localHold, p.remoteHold
 	p.mu.Lock()
@@ -138,24 +149,31 @@ func (m *Media) follow(p *Media) {
 	p.mu.Unlock()
 }
 
-// commit makes streams the agreed ones: it opens and shuts the gates.
-func (m *Media) commit(streams []stream, hold bool) {
-	m.streams, m.localHold = streams, hold
-	gates, rx := map[Kind]gate{}, &reception{}
+// commit makes streams the agreed ones, and w what we want from now on: it
+// opens and shuts the gates.
+func (m *Media) commit(streams []stream, w wants, hold bool) {
+	m.streams, m.localHold, m.successor = streams, hold, nil
+	gates := map[Kind]gate{}
+	var flows []Stream
 	for _, s := range streams {
+		if n, err := strconv.Atoi(s.mid); err == nil {
+			m.lastMid = max(m.lastMid, n)
+		}
 		if !s.active {
 			continue
 		}
-		gates[s.kind] = gate{
-			send:    s.own.sends() && (!hold || m.options.SendOnHold),
-			receive: s.own.receives(),
-			codecs:  s.codecs,
+		g := gate{send: s.own.sends(), codecs: s.codecs, track: w[s.kind].track}
+		if music := w[s.kind].onHold; hold && music != nil {
+			g.track = music
+		} else if hold {
+			g.send = g.send && m.options.SendOnHold
 		}
-		rx.add(s)
+		gates[s.kind] = g
+		flows = append(flows, Stream{Kind: s.kind, Direction: s.own, Codec: s.codecs[0]})
 	}
-	m.reception.Store(rx)
+	m.hear()
 	m.mu.Lock()
-	m.gates = gates
+	m.wants, m.gates, m.flows = w, gates, flows
 	m.setGates()
 	m.mu.Unlock()
 	m.call.adopt(m)
@@ -166,7 +184,7 @@ func (m *Media) setGates() {
 	for k, s := range m.peer.senders {
 		g := m.gates[k]
 		muted := k == Audio && m.muted.Audio || k == Video && m.muted.Video
-		s.set(g.codecs, g.send, muted)
+		s.set(g, muted)
 	}
 }
 
@@ -197,6 +215,7 @@ func (m *Media) PeerConnection() *webrtc.PeerConnection {
 // Close ends the media and waits until nothing of it runs.
 func (m *Media) Close() error {
 	m.closed.Store(true)
+	m.call.leave(m)
 	m.digits.close()
 	return m.peer.close()
 }
@@ -208,9 +227,7 @@ func (m *Media) connectionState(p *peer, s webrtc.PeerConnectionState) {
 	}
 	switch s {
 	case webrtc.PeerConnectionStateConnected:
-		for _, snd := range p.senders {
-			snd.up()
-		}
+		p.up()
 		if !m.connected.Swap(true) {
 			m.events.Connected()
 		}

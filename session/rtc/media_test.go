@@ -219,7 +219,7 @@ func TestHeldPeerTalks(t *testing.T) {
 	inCall(t, Options{}, Options{}, func(t *testing.T, a, b *end) {
 		exchange(t, a, b, true)
 		s := b.media.peer.senders[Audio]
-		s.set(s.codecs, true, false)
+		s.set(gate{send: true, codecs: s.codecs, track: s.track}, false)
 		b.talk(5)
 		if err := b.media.SendDTMF(context.Background(), '1', 70*time.Millisecond); err != nil {
 			t.Fatal(err)

@@ -3,7 +3,9 @@ package rtc
 import (
 	"bytes"
 	"context"
+	"errors"
 	"mime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,6 +20,7 @@ const profile = "UDP/TLS/RTP/SAVPF"
 // pending is an offer of ours that waits for its answer.
 type pending struct {
 	lines    []wire
+	wants    wants // once it is answered
 	hold     bool
 	answered []byte // the provisional answer that was applied
 }
@@ -29,13 +32,26 @@ type pending struct {
 // It waits for candidates, for GatherTimeout at most; [ErrNoCandidates] if
 // there are none.
 func (m *Media) Offer(ctx context.Context, o session.OfferOptions) (session.Description, error) {
-	restart := o.ICERestart && m.applied
-	l, err := m.localForOffer(ctx, restart)
+	w, a, err := m.wants.with(o.Change)
 	if err != nil {
 		return session.Description{}, err
 	}
-	m.pending = &pending{lines: m.propose(o.Hold), hold: o.Hold}
-	return compose(l, m.pending.lines), nil
+	lines := m.propose(w, a, o.Hold)
+	for _, x := range lines {
+		if !x.active {
+			continue
+		}
+		if err := m.peer.carry(x.kind, w[x.kind].track); err != nil {
+			return session.Description{}, err
+		}
+	}
+	l, err := m.localForOffer(ctx, o.ICERestart && m.applied)
+	if err != nil {
+		return session.Description{}, err
+	}
+	m.pending = &pending{lines: lines, wants: w, hold: o.Hold}
+	m.hear()
+	return compose(l, lines), nil
 }
 
 func (m *Media) localForOffer(ctx context.Context, restart bool) (local, error) {
@@ -67,30 +83,76 @@ func (m *Media) localForOffer(ctx context.Context, restart bool) (local, error) 
 }
 
 // propose makes the m-lines of an offer: those that the call has, in their
-// places (RFC 3264 §8), else one for each kind that we carry.
-func (m *Media) propose(hold bool) []wire {
-	dir := m.options.Direction.held(hold)
+// places (RFC 3264 §8), and those that are asked for. The first offer of a
+// call has one for each kind that we want.
+func (m *Media) propose(w wants, a asked, hold bool) []wire {
 	var lines []wire
+	var carried [Video + 1]bool
 	for _, s := range m.streams {
-		if s.active {
-			s.codecs = m.payloads.assign(merge(s.codecs, ours(s.kind, m.options.Codecs)))
+		switch {
+		case s.active && w[s.kind].carried:
+			codecs := ours(s.kind, w[s.kind].codecs)
+			if !a.codecs[s.kind] {
+				codecs = merge(s.codecs, codecs)
+			}
+			s.codecs = m.payloads.assign(codecs)
 			s.receive = s.codecs
+			carried[s.kind] = true
+		case s.active:
+			s = s.refusedForm()
 		}
-		lines = append(lines, wire{stream: s, direction: dir})
+		lines = append(lines, wire{stream: s, direction: w[s.kind].direction.held(hold)})
 	}
-	if lines != nil {
-		return lines
-	}
-	for i, k := range m.options.Kinds {
-		s := stream{
-			media: k.String(), proto: profile, mid: strconv.Itoa(i), kind: k,
-			active: true, bundled: true,
-			codecs: m.payloads.assign(ours(k, m.options.Codecs)),
+	for _, k := range w.kinds() {
+		if carried[k] || m.streams != nil && !a.added[k] {
+			continue
 		}
-		s.receive = s.codecs
-		lines = append(lines, wire{stream: s, direction: dir, bundleOnly: i > 0})
+		lines = m.addLine(lines, stream{
+			media: k.String(), proto: profile, kind: k, active: true, bundled: true,
+			codecs: m.payloads.assign(ours(k, w[k].codecs)),
+		}, w[k].direction.held(hold))
 	}
 	return lines
+}
+
+// addLine adds a stream to an offer: in the place of one of its kind that is
+// not used any more (RFC 3264 §8.1), else at the end. It goes over the path
+// that there is or not at all (RFC 8843 §7.2.1).
+func (m *Media) addLine(lines []wire, s stream, d Direction) []wire {
+	s.receive = s.codecs
+	s.mid = m.newMid(lines)
+	x := wire{stream: s, direction: d}
+	place := len(lines)
+	for i := range lines {
+		old := &lines[i]
+		switch {
+		case old.active: // those that are there have to be in the bundle too
+			x.bundleOnly, old.bundled = true, true
+			if old.mid == "" {
+				old.mid = m.newMid(append(lines, x))
+			}
+		case old.media == s.media && place == len(lines):
+			place = i
+			if rtpProfile(old.proto) {
+				x.proto = old.proto
+			}
+		}
+	}
+	if place == len(lines) {
+		return append(lines, x)
+	}
+	lines[place] = x
+	return lines
+}
+
+// newMid returns a mid that no m-line of the call has or had.
+func (m *Media) newMid(lines []wire) string {
+	for n := m.lastMid + 1; ; n++ {
+		mid := strconv.Itoa(n)
+		if !slices.ContainsFunc(lines, func(x wire) bool { return x.mid == mid }) {
+			return mid
+		}
+	}
 }
 
 // merge keeps what is in use in front, so that an offer in the middle of a call
@@ -106,7 +168,10 @@ func merge(used, have []Codec) []Codec {
 }
 
 // Abandon forgets the pending offer. The call goes on as it was.
-func (m *Media) Abandon() { m.pending = nil }
+func (m *Media) Abandon() {
+	m.pending = nil
+	m.hear()
+}
 
 // SetAnswer applies the pending offer with the peer's answer to it.
 //
@@ -135,13 +200,16 @@ func (m *Media) SetAnswer(_ context.Context, answer session.Description, o sessi
 		return m.state(), err
 	}
 	if err := m.applyAnswer(&path.transport, streams); err != nil {
+		if errors.Is(err, session.ErrFreshMedia) {
+			m.successor = streams
+		}
 		return m.state(), err
 	}
 	if o.Provisional {
 		p.answered = bytes.Clone(answer.Body)
 	}
 	m.remoteHold = m.heldByAnswer(p, streams, theirs)
-	m.commit(streams, p.hold)
+	m.commit(streams, p.wants, p.hold)
 	return m.state(), nil
 }
 
@@ -272,7 +340,7 @@ func (m *Media) toPion(t *transport, setup string, streams []stream, apply func(
 	}
 	view := m.pionView(t, setup, streams, nil)
 	same := m.applied && !m.restarted && m.remote.sameICE(t)
-	if same && (len(m.options.Kinds) == 1 || view == m.view) { // one kind: any codec is its own
+	if same && (len(m.peer.kinds) == 1 || view == m.view) { // one kind: any codec is its own
 		m.addCandidates(t)
 		return nil
 	}

@@ -84,13 +84,21 @@ type Options struct {
 	// the machine has no other address.
 	Loopback bool
 
-	// SendOnHold goes on sending our tracks while we hold the call, as music on
-	// hold needs it. Default: false, the held peer hears nothing.
+	// SendOnHold goes on sending Tracks while we hold the call, as music on hold
+	// of an application that mixes it itself. Default: false, the held peer
+	// hears nothing but HoldTracks.
 	SendOnHold bool
+
+	// HoldTracks are what a call sends in place of Tracks while we hold it, as
+	// music on hold, one of each kind at most. They are bound when the hold
+	// begins and unbound when it ends, so [LocalTrack.Ready] tells when to play;
+	// a muted kind stays silent. Default: none.
+	HoldTracks []Track
 
 	// OnPeerConnection is called for each PeerConnection before its first
 	// description, by the goroutine that makes it. The handlers for tracks and
-	// connection states belong to this package. Default: none.
+	// connection states belong to this package. It must not call Close or
+	// Shutdown of the UA, which wait for that goroutine. Default: none.
 	OnPeerConnection func(*webrtc.PeerConnection)
 
 	// SettingEngine adjusts pion's settings for each PeerConnection after this
@@ -113,6 +121,7 @@ type Options struct {
 // withDefaults returns o with d's value in every field that o leaves zero.
 func (o Options) withDefaults(d Options) Options {
 	pick(&o.Tracks, d.Tracks)
+	pick(&o.HoldTracks, d.HoldTracks)
 	pick(&o.Kinds, d.Kinds)
 	pick(&o.Codecs, d.Codecs)
 	pick(&o.STUNServers, d.STUNServers)

@@ -16,7 +16,7 @@ import (
 // noticed.
 func full() Options {
 	return Options{
-		Tracks: []Track{NewTrack(Audio)}, Kinds: []Kind{Audio}, Direction: RecvOnly, Codecs: []string{"PCMA"},
+		Tracks: []Track{NewTrack(Audio)}, HoldTracks: []Track{NewTrack(Audio)}, Kinds: []Kind{Audio}, Direction: RecvOnly, Codecs: []string{"PCMA"},
 		STUNServers: []string{"stun:a"}, TURNServers: []TURNServer{{URLs: []string{"turn:a"}}},
 		RelayOnly: true, GatherTimeout: time.Minute, Loopback: true, SendOnHold: true,
 		OnPeerConnection: func(*webrtc.PeerConnection) {}, SettingEngine: func(*webrtc.SettingEngine) {},

@@ -15,9 +15,11 @@ import (
 type peer struct {
 	media   *Media
 	pc      *webrtc.PeerConnection
-	senders map[Kind]*sender
+	kinds   []Kind           // that pion has, in the order of its m-lines
+	senders map[Kind]*sender // of each; changed by the worker with the media's mu held
+	isUp    bool             // the path is there; guarded by the media's mu
 	tlsID   string
-	offered bool // pion has our offer and no answer
+	offered int  // m-lines of our offer that pion has and no answer to
 	waited  bool // the time for gathering is spent
 
 	pair    atomic.Pointer[webrtc.ICECandidatePair] // in use
@@ -41,18 +43,11 @@ func newPeer(m *Media) (*peer, error) {
 		return nil, err
 	}
 	p := &peer{media: m, pc: pc, senders: map[Kind]*sender{}, tlsID: rand.Text()}
-	for _, k := range m.options.Kinds {
-		s := newSender(k, m.options.track(k), &m.call.counters, m.options.Logger)
-		t, err := pc.AddTransceiverFromTrack(s, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendrecv})
-		if err != nil {
+	for _, k := range m.wants.kinds() {
+		if err := p.carry(k, m.wants[k].track); err != nil {
 			_ = pc.GracefulClose()
 			return nil, err
 		}
-		if e := t.Sender().GetParameters().Encodings; len(e) > 0 {
-			s.ssrc = e[0].SSRC // pion chooses it now and binds the sender only with the peer's description
-		}
-		p.senders[k] = s
-		p.spawn(func() { drainRTCP(t.Sender()) })
 	}
 	if m.options.OnPeerConnection != nil {
 		m.options.OnPeerConnection(pc)
@@ -72,6 +67,44 @@ func newPeer(m *Media) (*peer, error) {
 		p.run(func() { m.receive(t) })
 	})
 	return p, nil
+}
+
+// carry gives pion an m-line of a kind, if it has none, and never takes it
+// away again: what the call does not use of it costs nothing.
+func (p *peer) carry(k Kind, track Track) error {
+	if p.senders[k] != nil {
+		return nil
+	}
+	s := newSender(k, track, &p.media.call.counters, p.media.options.Logger)
+	t, err := p.pc.AddTransceiverFromTrack(s, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendrecv})
+	if err != nil {
+		return err
+	}
+	// By name, since pion numbers those that it makes up for SSRCs.
+	if err := t.SetMid(k.String()); err != nil {
+		return err
+	}
+	if e := t.Sender().GetParameters().Encodings; len(e) > 0 {
+		s.ssrc = e[0].SSRC // pion chooses it now and binds the sender only with the peer's description
+	}
+	p.media.mu.Lock()
+	p.kinds, p.senders[k] = append(p.kinds, k), s
+	if p.isUp {
+		s.up()
+	}
+	p.media.mu.Unlock()
+	p.spawn(func() { drainRTCP(t.Sender()) })
+	return nil
+}
+
+// up tells the senders that the path is there.
+func (p *peer) up() {
+	p.media.mu.Lock()
+	defer p.media.mu.Unlock()
+	p.isUp = true
+	for _, s := range p.senders {
+		s.up()
+	}
 }
 
 // run runs f here, unless the peer is closing, and lets close wait for it.
@@ -110,7 +143,7 @@ func drainRTCP(r interface {
 
 // offer lets pion make and apply its first offer, which starts gathering.
 func (p *peer) offer() error {
-	if p.offered {
+	if p.offered == len(p.kinds) {
 		return nil
 	}
 	d, err := p.pc.CreateOffer(nil)
@@ -120,7 +153,7 @@ func (p *peer) offer() error {
 	if err := p.pc.SetLocalDescription(d); err != nil {
 		return err
 	}
-	p.offered = true
+	p.offered = len(p.kinds)
 	return nil
 }
 
@@ -137,16 +170,10 @@ func (p *peer) gather(ctx context.Context) (complete bool, err error) {
 // accept takes the answer, as pion is to see it, to the offer that pion has or
 // makes now.
 func (p *peer) accept(answer string) error {
-	if !p.offered {
-		d, err := p.pc.CreateOffer(nil)
-		if err != nil {
-			return err
-		}
-		if err := p.pc.SetLocalDescription(d); err != nil {
-			return err
-		}
+	if err := p.offer(); err != nil {
+		return err
 	}
-	p.offered = false
+	p.offered = 0
 	return p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer})
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
@@ -52,10 +53,31 @@ func Receive(ctx context.Context, s *session.Session, kind Kind) (*RemoteTrack, 
 	if !ok || m == nil {
 		return nil, ErrNoMedia
 	}
-	if !slices.Contains(m.options.Kinds, kind) {
+	m.mu.Lock()
+	carried := kind.valid() && m.wants[kind].carried
+	m.mu.Unlock()
+	if !carried {
 		return nil, ErrNoMedia
 	}
 	return m.call.subscribe(s.Context(), kind), nil
+}
+
+// Stream is one kind of media that a call carries.
+type Stream struct {
+	Kind      Kind
+	Direction Direction // seen from our side, holds included
+	Codec     Codec     // that we send
+}
+
+// Streams returns what s carries at present, in the order of its m-lines. It
+// is nil before there is any.
+func Streams(s *session.Session) []Stream {
+	if m, ok := s.Media().(*Media); ok && m != nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return slices.Clone(m.flows)
+	}
+	return nil
 }
 
 // PeerConnection returns the PeerConnection that s has at present, nil if it
@@ -116,17 +138,25 @@ type call struct {
 	counters counters
 
 	mu      sync.Mutex
-	current *Media         // guarded by mu: whose packets are heard
+	media   []*Media       // guarded by mu: the last one is heard
 	readers []*RemoteTrack // guarded by mu
 }
 
 func newCall() *call { return &call{} }
 
-// adopt makes m the media of the call, once it has agreed on something.
+// adopt makes m the media that is heard, once it has agreed on something.
 func (c *call) adopt(m *Media) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.current = m
+	c.media = append(slices.DeleteFunc(c.media, func(x *Media) bool { return x == m }), m)
+}
+
+// leave lets the media be heard that was before m, as that of another branch
+// is when m's comes to nothing.
+func (c *call) leave(m *Media) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.media = slices.DeleteFunc(c.media, func(x *Media) bool { return x == m })
 }
 
 func (c *call) subscribe(ctx context.Context, k Kind) *RemoteTrack {
@@ -142,7 +172,7 @@ func (c *call) subscribe(ctx context.Context, k Kind) *RemoteTrack {
 func (c *call) deliver(m *Media, k Kind, codec Codec, p *rtp.Packet) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.current != m {
+	if n := len(c.media); n == 0 || c.media[n-1] != m {
 		return
 	}
 	var payload []byte
@@ -159,15 +189,52 @@ func (c *call) deliver(m *Media, k Kind, codec Codec, p *rtp.Packet) {
 
 // reception is what the packets of a call mean at present.
 type reception struct {
-	codecs [Video + 1][128]*Codec // by kind and payload type
+	codecs meanings
 	open   [Video + 1]bool
+	before *meanings // what they meant before, and until when that counts
+	until  time.Time
 }
 
-func (r *reception) add(s stream) {
-	r.open[s.kind] = s.own.receives()
-	for _, c := range s.receive {
-		r.codecs[s.kind][c.PayloadType&127] = &c
+// meanings are codecs by kind and payload type.
+type meanings [Video + 1][128]*Codec
+
+// overlap is how long packets are taken that were on their way when the call
+// changed its codecs.
+const overlap = time.Second
+
+func (r *reception) codec(k Kind, pt uint8) *Codec {
+	c := r.codecs[k][pt&127]
+	if c == nil && r.before != nil && time.Now().Before(r.until) {
+		c = r.before[k][pt&127]
 	}
+	return c
+}
+
+// hear understands the codecs that were agreed on, those of the last agreement
+// for a little longer, and those that are offered as soon as they are
+// (RFC 3264 §5.1).
+func (m *Media) hear() {
+	r := &reception{}
+	if was := m.reception.Load(); was != nil {
+		r.before, r.until = &was.codecs, time.Now().Add(overlap)
+	}
+	learn := func(s stream) {
+		for _, c := range s.receive {
+			if s.active {
+				r.codecs[s.kind][c.PayloadType&127] = &c
+			}
+		}
+	}
+	if m.pending != nil {
+		for _, x := range m.pending.lines {
+			learn(x.stream)
+		}
+	}
+	for _, s := range m.streams {
+		learn(s)
+		r.open[s.kind] = r.open[s.kind] || s.active && s.own.receives()
+	}
+	m.reception.Store(r)
 }
 
 // receive reads a stream until it ends. Every stream is read, also one that
@@ -198,7 +265,7 @@ func (m *Media) packet(k Kind, p *rtp.Packet) {
 	if r == nil {
 		return
 	}
-	c := r.codecs[k][p.PayloadType&127]
+	c := r.codec(k, p.PayloadType)
 	if c == nil {
 		return
 	}

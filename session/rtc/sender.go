@@ -17,10 +17,11 @@ import (
 // can go in between (RFC 4733 §2.5.1.2).
 type sender struct {
 	kind     Kind
-	track    Track // nil: the application sends nothing
+	id       string // of our msid: that of the first track, however many follow
+	stream   string
+	cname    string
 	counters *counters
 	log      *slog.Logger
-	stream   string // our msid and cname where the track has none
 	ssrc     webrtc.SSRC
 	ready    chan struct{}
 	digits   chan struct{}   // holds one while a digit is sent
@@ -29,7 +30,8 @@ type sender struct {
 
 	mu       sync.Mutex
 	ctx      webrtc.TrackLocalContext // guarded by mu: set while pion has us bound
-	bound    bool                     // guarded by mu: track is bound
+	track    Track                    // guarded by mu; nil: the application sends nothing
+	outlet   *outlet                  // guarded by mu: what track writes to, nil while it is not bound
 	codecs   []Codec                  // guarded by mu
 	open     bool                     // guarded by mu: the direction lets us send
 	muted    bool                     // guarded by mu
@@ -40,29 +42,22 @@ type sender struct {
 }
 
 func newSender(k Kind, t Track, c *counters, log *slog.Logger) *sender {
-	s := &sender{kind: k, track: t, counters: c, log: log,
-		stream: randomID(), ready: make(chan struct{}), digits: make(chan struct{}, 1), clock: newTimeline()}
+	s := &sender{kind: k, track: t, id: k.String(), stream: randomID(), cname: randomID(), counters: c, log: log,
+		ready: make(chan struct{}), digits: make(chan struct{}, 1), clock: newTimeline()}
+	if t != nil {
+		s.id, s.stream = t.ID(), t.StreamID()
+	}
 	s.done, s.end = context.WithCancel(context.Background())
 	return s
 }
 
 // ID, RID, StreamID and Kind are pion's view of a track.
 
-func (s *sender) ID() string {
-	if s.track != nil {
-		return s.track.ID()
-	}
-	return s.kind.String()
-}
+func (s *sender) ID() string { return s.id }
 
 func (s *sender) RID() string { return "" }
 
-func (s *sender) StreamID() string {
-	if s.track != nil {
-		return s.track.StreamID()
-	}
-	return s.stream
-}
+func (s *sender) StreamID() string { return s.stream }
 
 func (s *sender) Kind() webrtc.RTPCodecType { return s.kind.pion() }
 
@@ -79,42 +74,46 @@ func (s *sender) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, 
 
 // Unbind is called by pion when the stream ends.
 func (s *sender) Unbind(webrtc.TrackLocalContext) error {
-	s.rebind(nil)
+	s.rebind(nil, nil)
 	return nil
 }
 
 // set is called after each exchange: what may be sent, and whether at all.
-func (s *sender) set(codecs []Codec, open, muted bool) {
+func (s *sender) set(g gate, muted bool) {
 	s.mu.Lock()
-	changed := !slices.Equal(s.codecs, codecs)
-	s.open, s.muted = open, muted
+	changed := !slices.Equal(s.codecs, g.codecs) || s.track != g.track
+	s.open, s.muted = g.send, muted
 	s.mu.Unlock()
 	if changed {
-		s.rebind(codecs)
+		s.rebind(g.codecs, g.track)
 	}
 }
 
-// rebind gives the application's track the codecs that it may use now.
-func (s *sender) rebind(codecs []Codec) {
+// rebind lets t be what is sent, in one of the codecs.
+func (s *sender) rebind(codecs []Codec, t Track) {
 	s.mu.Lock()
-	ctx, was := s.ctx, s.bound
-	s.codecs = codecs
-	s.bound = ctx != nil && len(codecs) > 0 && !s.closed
-	now := s.bound
+	ctx, old, was := s.ctx, s.track, s.outlet
+	s.codecs, s.track, s.outlet = codecs, t, nil
+	s.clock.cut()
+	var now *outlet
+	if ctx != nil && len(codecs) > 0 && !s.closed && t != nil {
+		now = &outlet{s}
+		s.outlet = now
+	}
 	s.mu.Unlock()
-	if s.track == nil || ctx == nil {
+	if was != nil {
+		_ = old.Unbind(trackContext{ctx, was, nil})
+	}
+	if now == nil {
 		return
 	}
-	if was {
-		_ = s.track.Unbind(trackContext{ctx, s, nil})
-	}
-	if !now {
-		return
-	}
-	if _, err := s.track.Bind(trackContext{ctx, s, codecs}); err != nil {
+	if _, err := t.Bind(trackContext{ctx, now, codecs}); err != nil {
 		s.log.Warn("track cannot send", "kind", s.kind.String(), "error", err)
 	}
 }
+
+// outlet is where a track writes as long as it is bound.
+type outlet struct{ sender *sender }
 
 // up is called when the path is there.
 func (s *sender) up() {
@@ -129,7 +128,7 @@ func (s *sender) up() {
 
 func (s *sender) close() {
 	s.end()
-	s.rebind(nil)
+	s.rebind(nil, nil)
 	s.mu.Lock()
 	s.closed, s.open = true, false
 	s.mu.Unlock()
@@ -139,16 +138,20 @@ func (s *sender) close() {
 func (s *sender) source() source {
 	return source{
 		ssrc:  strconv.FormatUint(uint64(s.ssrc), 10),
-		cname: s.stream,
-		msid:  s.StreamID() + " " + s.ID(),
+		cname: s.cname,
+		msid:  s.stream + " " + s.id,
 	}
 }
 
 // WriteRTP takes a packet of the application's track. What cannot be sent now
 // is dropped.
-func (s *sender) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
+func (o *outlet) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
+	s := o.sender
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.outlet != o {
+		return len(payload), nil
+	}
 	if !s.sending() || s.muted || s.dialling {
 		s.clock.drop(h)
 		return len(payload), nil
@@ -159,12 +162,12 @@ func (s *sender) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
 }
 
 // Write takes a whole packet.
-func (s *sender) Write(b []byte) (int, error) {
+func (o *outlet) Write(b []byte) (int, error) {
 	var p rtp.Packet
 	if err := p.Unmarshal(b); err != nil {
 		return 0, err
 	}
-	return s.WriteRTP(&p.Header, p.Payload)
+	return o.WriteRTP(&p.Header, p.Payload)
 }
 
 // sending reports whether anything may leave. s.mu is held.
@@ -192,16 +195,16 @@ func (s *sender) rate() uint32 {
 // that the call negotiated, and us as the way out.
 type trackContext struct {
 	webrtc.TrackLocalContext
-	sender *sender
+	outlet *outlet
 	codecs []Codec
 }
 
 func (c trackContext) CodecParameters() []webrtc.RTPCodecParameters {
 	out := make([]webrtc.RTPCodecParameters, 0, len(c.codecs))
 	for _, codec := range c.codecs {
-		out = append(out, codec.pion(c.sender.kind))
+		out = append(out, codec.pion(c.outlet.sender.kind))
 	}
 	return out
 }
 
-func (c trackContext) WriteStream() webrtc.TrackLocalWriter { return c.sender }
+func (c trackContext) WriteStream() webrtc.TrackLocalWriter { return c.outlet }

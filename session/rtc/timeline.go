@@ -55,6 +55,9 @@ func (t *timeline) continues(h *rtp.Header) bool {
 	return ahead > -reordered && t.sent&(1<<-ahead) == 0
 }
 
+// cut ends the run: what follows is another track's, or in another codec.
+func (t *timeline) cut() { t.run = false }
+
 // drop notes a packet that does not go out: no number is spent on it.
 func (t *timeline) drop(h *rtp.Header) {
 	if !t.continues(h) {

@@ -73,7 +73,7 @@ func (t *LocalTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParamete
 		}
 		o := &output{id: ctx.ID(), codec: c, writer: ctx.WriteStream(), ready: closedChan()}
 		if tc, ok := ctx.(trackContext); ok {
-			o.ready = tc.sender.ready
+			o.ready = tc.outlet.sender.ready
 		}
 		t.mu.Lock()
 		defer t.mu.Unlock()
