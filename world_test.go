@@ -31,6 +31,7 @@ type world struct {
 	srv    *siptest.Server
 	router *vnet.Router
 	hosts  int
+	kind   siptest.Personality // of srv
 }
 
 // inWorld runs f in a world of its own and checks that nothing is left of it.

@@ -148,10 +148,12 @@ func (s *Server) stopExchanges() {
 		s.end(ex)
 	}
 	s.accepted = acceptedRing{}
+	s.stopCalls()
 }
 
 // connLost ends the branches that wait for an answer from c. s.mu is held.
 func (s *Server) connLost(c *Conn) {
+	s.requestsLost(c)
 	var lost []*branch
 	for _, br := range s.branches {
 		if br.conn == c && br.state != done {

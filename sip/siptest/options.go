@@ -87,6 +87,16 @@ type Options struct {
 	// since a WebSocket client has no other, by the contacts it has seen.
 	RecordRoute bool
 
+	// Personality makes the server behave like a particular one. Others than
+	// Plain have no GRUU, outbound, Service-Route, RecordRoute and path of their
+	// own, whatever those options say, and challenge initial requests where Users
+	// is set.
+	Personality Personality
+
+	// Profile is the protocol of the m-lines that a [Personality] offers, for
+	// example "RTP/SAVPF". Default "": as its far end has it.
+	Profile string
+
 	// Listen opens a TCP listener on a free port of 127.0.0.1, for clients in
 	// other processes. Without it the server is in memory only and is reached
 	// through [Server.DialContext].
@@ -167,6 +177,10 @@ func (o Options) withDefaults() Options {
 	}
 	if o.DefaultExpires == 0 {
 		o.DefaultExpires = o.MaxExpires
+	}
+	if o.Personality != Plain {
+		o.GRUU, o.Outbound, o.FlowTimer, o.ServiceRoute, o.RecordRoute = false, false, 0, nil, false
+		o.ProxyAuth = o.Users != nil
 	}
 	return o
 }

@@ -42,8 +42,9 @@ func (s *Server) refuse(req *sip.Request) *sip.Response {
 		return bad
 	}
 	if s.options.ProxyAuth && s.options.Users != nil && req.To().Tag() == "" {
-		if v := s.authenticate(req, true); !v.ok {
-			return s.challengeResponse(req, true, v.stale)
+		proxy := s.traits == nil || s.traits.challenges == sip.StatusProxyAuthenticationRequired
+		if v := s.authenticate(req, proxy); !v.ok {
+			return s.challengeResponse(req, proxy, v.stale)
 		}
 	}
 	return nil
@@ -196,6 +197,10 @@ func (s *Server) receiveResponse(c *Conn, res *sip.Response, data []byte) {
 	}
 	if res.StatusCode() > 100 && res.StatusCode() < 300 {
 		s.learnFrom(c, res)
+	}
+	if r := s.requests[via.Branch()]; r != nil && r.req.Method() == res.CSeq().Method {
+		r.response(c, res)
+		return
 	}
 	branch := s.branches[via.Branch()]
 	switch {

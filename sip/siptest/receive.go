@@ -76,10 +76,16 @@ func (s *Server) receiveRequest(c *Conn, req *sip.Request, data []byte) {
 	}
 	switch req.Method() {
 	case sip.ACK:
+		if s.legs[dialogKey(req.CallID(), req.To().Tag())] != nil && s.exchanges[exchangeKey(req)] == nil {
+			s.b2bua(c, req, data)
+			return
+		}
 		s.receiveACK(c, req, data)
 		return
 	case sip.CANCEL:
-		s.receiveCancel(c, req, data)
+		if !s.receiveLegCancel(c, req) {
+			s.receiveCancel(c, req, data)
+		}
 		return
 	}
 	if req.Method() == sip.REGISTER && s.isOurs(req.URI()) {
@@ -88,6 +94,9 @@ func (s *Server) receiveRequest(c *Conn, req *sip.Request, data []byte) {
 	}
 	if s.exchanges[exchangeKey(req)] != nil {
 		return // repeated although the transport is reliable: its answer is on the way
+	}
+	if s.traits != nil && s.b2bua(c, req, data) {
+		return
 	}
 	s.proxy(c, req, data)
 }

@@ -38,6 +38,7 @@ func (s *Server) register(c *Conn, req *sip.Request) {
 		return
 	}
 	s.counters.Registers++
+	s.startQualifying()
 	res := s.registered(req, a, update)
 	if v.info != nil {
 		addField(res, v.info.Field(false))

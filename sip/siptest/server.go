@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/gosipua/sipua/sip"
 )
@@ -50,6 +51,14 @@ type Server struct {
 	refusal     *Refusal
 	scripts     []*Script
 	raw         *Raw
+	traits      *traits // nil: Plain; not changed
+	calls       map[*Call]bool
+	legs        map[string]*Leg     // by dialogKey
+	invitations map[string]*Leg     // whose client's INVITE is under way, by exchangeKey
+	invitesDone acceptedRing        // answered with 2xx
+	requests    map[string]*request // of legs and others, by branch
+	callSeq     uint64
+	qualifier   *time.Timer
 	touched     []*Conn       // have something queued by the holder of mu
 	changed     chan struct{} // closed at the next change of a binding or connection; nil: nobody waits
 	counters    Counters
@@ -71,6 +80,7 @@ type Counters struct {
 	Replays     int // credentials refused for a nonce count that was used before
 	Forwarded   int // requests forwarded, once for each branch
 	Unroutable  int // messages dropped or refused for want of a way
+	Qualified   int // OPTIONS to contacts answered with 200, see [Personality]
 }
 
 // NewServer starts a server. The caller closes it with [Server.Close]. The
@@ -86,6 +96,12 @@ func NewServer(o Options) (*Server, error) {
 		contacts:  make(map[string]*Conn),
 		exchanges: make(map[string]*exchange),
 		branches:  make(map[string]*branch),
+
+		traits:      o.Personality.traits(),
+		calls:       make(map[*Call]bool),
+		legs:        make(map[string]*Leg),
+		invitations: make(map[string]*Leg),
+		requests:    make(map[string]*request),
 	}
 	if err := s.addServiceRouteHosts(); err != nil {
 		return nil, err
