@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/sip/dialog"
@@ -79,6 +80,9 @@ func (c *Core) Lock() { c.mu.Lock() }
 
 // Unlock releases it.
 func (c *Core) Unlock() { c.mu.Unlock() }
+
+// RecoveryLimit is how long requests inside dialogs wait for a flow.
+func (c *Core) RecoveryLimit() time.Duration { return c.o.RecoveryLimit }
 
 // Stats returns the counts so far. Locked.
 func (c *Core) Stats() Stats { return c.stats }

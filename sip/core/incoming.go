@@ -63,11 +63,15 @@ func (in *Incoming) Answered() bool { return in.server.Answered() }
 
 // Respond sends res, which belongs to the core afterwards. After a final
 // response further ones are ignored, and so are provisional ones other than 100
-// to requests other than INVITE (RFC 4320 §4.1). Locked.
+// to requests other than INVITE (RFC 4320 §4.1). A 2xx to a target refresh
+// request inside a dialog moves its remote target (RFC 3261 §12.2.2). Locked.
 func (in *Incoming) Respond(res *sip.Response) {
 	code := res.StatusCode()
 	if in.Answered() || code.IsProvisional() && code != sip.StatusTrying && in.req.Method() != sip.INVITE {
 		return
+	}
+	if in.dialog != nil && code.IsSuccess() && refreshesTarget(in.req.Method()) {
+		in.dialog.Refresh(in.req)
 	}
 	in.server.Respond(res)
 }

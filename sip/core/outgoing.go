@@ -19,9 +19,12 @@ type Outgoing struct {
 	// each only where it is absent.
 	Request *sip.Request
 
-	Dialog *dialog.Dialog // the request is inside this dialog; nil: outside any
-	Flow   Flow           // nil: the current flow, or the next one within Wait
-	Wait   time.Duration  // for a flow; 0: RecoveryLimit, negative: not at all
+	// Dialog is the dialog that the request is inside of, nil for none. A 2xx to
+	// a target refresh request moves its remote target (RFC 3261 §12.2.1.2).
+	Dialog *dialog.Dialog
+
+	Flow Flow          // nil: the current flow, or the next one within Wait
+	Wait time.Duration // for a flow; 0: RecoveryLimit, negative: not at all
 
 	Preemptive bool // credentials may go before a challenge: REGISTER, PUBLISH
 	Anonymous  bool // identity per RFC 3323 §4.1; inside an anonymous dialog always
@@ -249,6 +252,9 @@ func (a *attempt) Response(res *sip.Response) {
 		return
 	}
 	o.judge(res)
+	if o.Dialog != nil && code.IsSuccess() && refreshesTarget(o.sent.Method()) {
+		o.Dialog.Refresh(res)
+	}
 	o.phase = over
 	o.accepted = code.IsSuccess() && o.sent.Method() == sip.INVITE
 	o.respond(res)

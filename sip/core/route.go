@@ -189,7 +189,7 @@ func (c *Core) receiveInside(k *link, req *sip.Request) {
 		a.usage.ReceiveRequest(in)
 		return
 	}
-	if c.full() {
+	if c.full() && req.Method() != sip.BYE { // whatever keeps us busy, a call can be ended
 		c.refuseFull(k, req)
 		return
 	}
