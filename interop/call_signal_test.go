@@ -41,7 +41,7 @@ func TestCallInfo(t *testing.T) {
 	ours, theirs := connected(t, alice, bob, false, rtc.Options{})
 	const text = "{\"mood\":\"𝄞\"}"
 	ours.do("SendInfo", func(ctx context.Context) error {
-		return ours.SendInfo(ctx, "application/json", []byte(text))
+		return ours.SendInfo(ctx, "application/json", []byte(text), nil)
 	})
 	if e := theirs.waitEvent("newInfo"); e.Originator != "remote" || e.Body != text || e.Type != "application/json" {
 		t.Errorf("page: %+v", e)

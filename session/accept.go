@@ -24,7 +24,7 @@ func (l *leg) respondOffer(in *core.Incoming, d Description, headers []sip.Field
 	if in.Answered() {
 		return false
 	}
-	in.Respond(l.s.ok(in, d, headers))
+	in.Respond(l.ok(in, d, headers))
 	a := &acceptance{in: in, seq: in.Request().CSeq().Seq, interval: t1}
 	a.giveUp = l.s.after(64*t1, func() { l.noACK(a) })
 	a.schedule(l.s)
@@ -32,13 +32,15 @@ func (l *leg) respondOffer(in *core.Incoming, d Description, headers []sip.Field
 	return true
 }
 
-// ok is a 200 with a description and the application's fields.
-func (s *Session) ok(in *core.Incoming, d Description, headers []sip.Field) *sip.Response { // [locked]
+// ok is the 200 to an INVITE or UPDATE with a description and the application's
+// fields.
+func (l *leg) ok(in *core.Incoming, d Description, headers []sip.Field) *sip.Response { // [locked]
 	res := in.NewResponse(sip.StatusOK, "")
 	for _, f := range headers {
-		s.logError("header of 200", res.AddHeader(f.Name, f.Value))
+		l.s.logError("header of 200", res.AddHeader(f.Name, f.Value))
 	}
-	s.logError("body of 200", d.into(res))
+	l.answerPackages(in.Request(), res)
+	l.s.logError("body of 200", d.into(res))
 	return res
 }
 

@@ -47,15 +47,3 @@ func (l *leg) receiveBye(in *core.Incoming) { // [locked]
 	}
 	s.step(inBye, event{code: sip.StatusRequestTerminated, end: end})
 }
-
-// dialogGone ends a call whose peer answered a request of ours in d that it
-// knows the dialog no more (RFC 3261 §12.2.1.2); err is what the request came to.
-func (s *Session) dialogGone(d *dialog.Dialog, err error) { // [locked]
-	if d != s.leg.dialog {
-		return
-	}
-	switch sip.StatusOf(err) {
-	case sip.StatusCallDoesNotExist, sip.StatusRequestTimeout:
-		s.step(inDialogGone, event{end: &EndError{Remote: true, Kind: EndDialogError, Err: err}})
-	}
-}

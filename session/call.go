@@ -18,6 +18,9 @@ type CallOptions struct {
 	Headers []sip.Field
 	// From replaces our own identity in From; the zero value keeps it.
 	From sip.NameAddr
+	// InfoPackages are the Info Packages that the call takes (RFC 6086 §5.2.2); nil
+	// means the UA's, an empty slice none.
+	InfoPackages []string
 	// LateOffer leaves the offer to the far end: the INVITE carries none, its
 	// 2xx does, and the answer goes with the ACK (RFC 3261 §13.2.1).
 	LateOffer bool
@@ -39,6 +42,9 @@ func (m *Manager) Invite(ctx context.Context, target string, o *CallOptions) (*S
 	if err != nil {
 		return nil, err
 	}
+	if err := checkPackages(o.InfoPackages); err != nil {
+		return nil, err
+	}
 	req, err := inviteFor(uri, o)
 	if err != nil {
 		return nil, err
@@ -56,6 +62,7 @@ func (m *Manager) Invite(ctx context.Context, target string, o *CallOptions) (*S
 		s.local = sip.NameAddr{URI: m.o.Identity}
 	}
 	s.setHandler(o.Handler)
+	s.setPackages(o.InfoPackages)
 	s.out = &outgoing{req: req, late: o.LateOffer, root: s.leg}
 	ring := o.RingTimeout
 	if ring == 0 {

@@ -222,7 +222,7 @@ func (c *chaos) applicationActs() {
 		s.Mute(session.MuteSet{Audio: c.rand.IntN(2) == 0})
 		c.look()
 	case 5:
-		c.call(func(ctx context.Context) error { return s.SendInfo(ctx, "text/plain", []byte("x")) })
+		c.call(func(ctx context.Context) error { return s.SendInfo(ctx, "text/plain", []byte("x"), nil) })
 	case 6:
 		c.call(func(ctx context.Context) error { return s.Refer(ctx, "carol") })
 	case 7:

@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/gosipua/sipua/sip"
-	"github.com/gosipua/sipua/sip/core"
 )
 
 // DTMFTransport says how digits travel.
@@ -18,9 +16,10 @@ type DTMFTransport uint8
 
 // The ways for digits.
 const (
-	DTMFAuto DTMFTransport = iota // RTP where it was negotiated and may be sent, else INFO
-	DTMFRTP                       // RFC 4733 events
-	DTMFInfo                      // INFO with application/dtmf-relay
+	DTMFAuto      DTMFTransport = iota // RTP where it was negotiated and may be sent, else DTMFInfo
+	DTMFRTP                            // RFC 4733 events
+	DTMFInfo                           // INFO with application/dtmf-relay: the digit and its length
+	DTMFInfoPlain                      // INFO with application/dtmf: the digit alone
 )
 
 // Bounds and defaults of DTMFOptions, those of JsSIP.
@@ -32,41 +31,67 @@ const (
 	MinDTMFGap          = 50 * time.Millisecond
 
 	dtmfPause = 2 * time.Second // what a comma means
-	dtmfType  = "application/dtmf-relay"
 )
 
 // DTMFOptions shape the sending of digits. Nil means all defaults.
 type DTMFOptions struct {
 	Transport DTMFTransport
-	// Duration is the length of a digit, 70 ms to 6 s; zero means 100 ms.
+	// Duration is the length of a digit, 70 ms to 6 s; zero means 100 ms, and
+	// what lies outside is taken to the nearer bound.
 	Duration time.Duration
-	// Gap is the pause between digits, 50 ms at least; zero means 500 ms.
+	// Gap is the pause after a digit, 50 ms at least; zero means 500 ms.
 	Gap time.Duration
+	// Headers are added to the INFO requests.
+	Headers []sip.Field
 }
 
-// SendDTMF sends digits: 0 to 9, A to D, * and #, and a comma for a pause of
-// 2 s. It returns when the last one is sent, or with ctx's cause.
+// DTMFError says where SendDTMF stopped. The call goes on.
+type DTMFError struct {
+	Digit rune  // that was not sent, or the comma that was not waited for
+	Sent  int   // digits sent before it
+	Err   error // why: a *sip.ResponseError, ErrNotSending, ctx's cause, the call's *EndError
+}
+
+// Error describes the failure in one line.
+func (e *DTMFError) Error() string {
+	return fmt.Sprintf("session: DTMF %c not sent, after %d digits: %v", e.Digit, e.Sent, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *DTMFError) Unwrap() error { return e.Err }
+
+// SendDTMF sends digits: 0 to 9, A to D, * and #, R for a hook flash, and a comma
+// for a pause of 2 s; early dialogs will do. It returns when the last one is
+// sent. Digits that come while others are being sent follow those, with their gap.
+//
+// The error is a *DTMFError, or says that these are no digits. A digit that the
+// far end refuses stops those behind it too.
 func (s *Session) SendDTMF(ctx context.Context, digits string, o *DTMFOptions) error {
 	opts, err := dtmfOptions(digits, o)
 	if err != nil {
 		return err
 	}
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	d := s.dial()
+	sent := 0
 	for i, digit := range strings.ToUpper(digits) {
-		switch {
-		case digit == ',':
-			err = s.pause(ctx, dtmfPause)
-		case i > 0:
-			if err = s.pause(ctx, opts.Gap); err == nil {
-				err = s.sendDigit(ctx, digit, &opts)
-			}
-		default:
-			err = s.sendDigit(ctx, digit, &opts)
+		if i == 0 {
+			err = d.myTurn(ctx)
+		}
+		if err == nil {
+			err = s.sendTone(ctx, digit, &opts)
 		}
 		if err != nil {
-			return err
+			err = &DTMFError{Digit: digit, Sent: sent, Err: err}
+			break
+		}
+		if digit != ',' {
+			sent++
 		}
 	}
-	return nil
+	s.dialled(d, err, ctx.Err() != nil)
+	return err
 }
 
 func dtmfOptions(digits string, o *DTMFOptions) (DTMFOptions, error) {
@@ -74,7 +99,7 @@ func dtmfOptions(digits string, o *DTMFOptions) (DTMFOptions, error) {
 	if o != nil {
 		opts = *o
 	}
-	if i := strings.IndexFunc(digits, func(r rune) bool { return !strings.ContainsRune("0123456789ABCDabcd*#,", r) }); i >= 0 || digits == "" {
+	if i := strings.IndexFunc(digits, func(r rune) bool { return !strings.ContainsRune("0123456789ABCDabcdRr*#,", r) }); i >= 0 || digits == "" {
 		return opts, fmt.Errorf("session: %q are no DTMF digits", digits)
 	}
 	if opts.Duration == 0 {
@@ -85,36 +110,120 @@ func dtmfOptions(digits string, o *DTMFOptions) (DTMFOptions, error) {
 	}
 	opts.Duration = min(max(opts.Duration, MinDTMFDuration), MaxDTMFDuration)
 	opts.Gap = max(opts.Gap, MinDTMFGap)
-	return opts, nil
+	return opts, checkFields("", opts.Headers)
 }
 
-// sendDigit sends one digit and settles on a transport with the first.
-func (s *Session) sendDigit(ctx context.Context, digit rune, o *DTMFOptions) error {
+// dialling is one SendDTMF that has its turn, or waits for it.
+type dialling struct {
+	turn chan struct{} // closed when its turn comes, or it comes to nothing
+	err  error         // why it comes to nothing; set before turn is closed
+}
+
+// dial gets in line.
+func (s *Session) dial() *dialling {
+	s.m.core.Lock()
+	defer s.m.core.Unlock()
+	d := &dialling{turn: make(chan struct{})}
+	if s.dialling = append(s.dialling, d); len(s.dialling) == 1 {
+		close(d.turn)
+	}
+	return d
+}
+
+// myTurn waits for the turn.
+func (d *dialling) myTurn(ctx context.Context) error {
+	select {
+	case <-d.turn:
+		return d.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// dialled leaves the line to the next. The failure of a digit, unlike somebody's
+// loss of patience, is the failure of all who wait.
+func (s *Session) dialled(d *dialling, err error, gaveUp bool) {
+	s.m.core.Lock()
+	defer s.m.core.Unlock()
+	i := slices.Index(s.dialling, d)
+	if i < 0 { // failed with others
+		return
+	}
+	s.dialling = slices.Delete(s.dialling, i, i+1)
+	switch {
+	case i > 0:
+	case err != nil && !gaveUp:
+		for _, next := range s.dialling {
+			next.err = errors.Unwrap(err)
+			close(next.turn)
+		}
+		s.dialling = nil
+	case len(s.dialling) > 0:
+		close(s.dialling[0].turn)
+	}
+}
+
+// sendTone sends one digit, after the gap that the one before it wants, or
+// pauses.
+func (s *Session) sendTone(ctx context.Context, digit rune, o *DTMFOptions) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	if o.Transport != DTMFInfo {
-		err := s.sendRTPDigit(ctx, digit, o.Duration)
-		if o.Transport == DTMFRTP || !errors.Is(err, ErrNoDTMF) && !errors.Is(err, ErrNotSending) {
+	s.m.core.Lock()
+	gap := time.Until(s.dialNext)
+	s.m.core.Unlock()
+	if gap > 0 {
+		if err := sleep(ctx, gap); err != nil {
 			return err
 		}
-		o.Transport = DTMFInfo
 	}
-	body := fmt.Sprintf("Signal=%c\r\nDuration=%d\r\n", digit, o.Duration.Milliseconds())
-	return s.SendInfo(ctx, dtmfType, []byte(body))
+	if digit == ',' {
+		return sleep(ctx, dtmfPause)
+	}
+	next := time.Now().Add(o.Duration + o.Gap)
+	err := s.sendDigit(ctx, digit, o)
+	s.m.core.Lock()
+	s.dialNext = next
+	s.m.core.Unlock()
+	return err
+}
+
+// sendDigit sends one digit and settles on a transport with the first. A hook
+// flash settles nothing: it may be all that RTP does not have.
+func (s *Session) sendDigit(ctx context.Context, digit rune, o *DTMFOptions) error {
+	switch o.Transport {
+	case DTMFRTP:
+		return s.sendRTPDigit(ctx, digit, o.Duration)
+	case DTMFAuto:
+		err := s.sendRTPDigit(ctx, digit, o.Duration)
+		if !errors.Is(err, ErrNoDTMF) && !errors.Is(err, ErrNotSending) {
+			return err
+		}
+		if digit != hookFlash {
+			o.Transport = DTMFInfo
+		}
+	}
+	return s.sendInfoDigit(ctx, digit, o)
 }
 
 func (s *Session) sendRTPDigit(ctx context.Context, digit rune, d time.Duration) error {
 	c := s.m.core
 	c.Lock()
 	media := s.leg.media
-	if s.usage.state.Ended() || media == nil {
+	if media == nil {
+		media = s.leg.previous()
+	}
+	if s.usage.state.Ended() || s.leg.dialog == nil {
 		defer c.Unlock()
 		return s.cause()
 	}
+	if media == nil {
+		c.Unlock()
+		return ErrNoDTMF
+	}
 	outcome := make(chan error, 1)
 	c.Go(func() { // not on the worker: the call goes on while a digit lasts
-		outcome <- s.run(func() error { return media.SendDTMF(s.ctx, digit, d) })
+		outcome <- s.run(func() error { return media.SendDTMF(ctx, digit, d) })
 	})
 	c.Unlock()
 	select {
@@ -123,87 +232,4 @@ func (s *Session) sendRTPDigit(ctx context.Context, digit rune, d time.Duration)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-func (s *Session) pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-s.ctx.Done():
-		return context.Cause(s.ctx)
-	}
-}
-
-// receiveInfo takes an INFO request: a digit, or the application's business.
-func (s *Session) receiveInfo(in *core.Incoming) { // [locked]
-	req := in.Request()
-	switch {
-	case req.ContentType() == dtmfType:
-		s.receiveDigit(in)
-	case req.HasHeader("Info-Package"): // none of ours (RFC 6086 §4.2.2)
-		in.Reply(sip.StatusBadInfoPackage, "", sip.Field{Name: "Recv-Info", Value: ""})
-	case s.handler.Info == nil && len(req.Body()) == 0: // nothing that could be misunderstood
-		in.Reply(sip.StatusOK, "")
-	default:
-		s.ask(in, s.handler.Info, sip.StatusUnsupportedMediaType, sip.Field{Name: "Accept", Value: dtmfType})
-	}
-}
-
-func (s *Session) receiveDigit(in *core.Incoming) { // [locked]
-	d, ok := parseDTMF(string(in.Request().Body()))
-	switch {
-	case !ok:
-		in.Reply(sip.StatusBadRequest, "Signal missing or malformed")
-	case !s.tellDTMF(d):
-		retryLater(in)
-	default:
-		in.Reply(sip.StatusOK, "")
-	}
-}
-
-// ask lets the application answer a request, with def where it does not care.
-func (s *Session) ask(in *core.Incoming, h func(*Session, *sip.Request) sip.StatusCode, def sip.StatusCode, fields ...sip.Field) { // [locked]
-	if h == nil {
-		in.Reply(def, "", fields...)
-		return
-	}
-	ok := s.events.Push(func() {
-		code := sip.StatusServerInternalError // what a panic comes to
-		defer func() {
-			s.m.core.Lock()
-			defer s.m.core.Unlock()
-			in.Reply(code, "")
-		}()
-		if answer := h(s, in.Request()); answer.IsFinal() {
-			code = answer
-		}
-	})
-	if !ok {
-		retryLater(in)
-	}
-}
-
-// parseDTMF reads an application/dtmf-relay body. Its lines may come in any
-// order and end; a missing duration is 100 ms, and none is longer than 6 s.
-func parseDTMF(body string) (DTMF, bool) {
-	d := DTMF{Duration: DefaultDTMFDuration, INFO: true}
-	for line := range strings.Lines(body) {
-		name, value, _ := strings.Cut(line, "=")
-		value = strings.TrimSpace(value)
-		switch strings.ToLower(strings.TrimSpace(name)) {
-		case "signal":
-			if len(value) == 1 && strings.ContainsAny(strings.ToUpper(value), "0123456789ABCD*#") {
-				d.Digit = rune(strings.ToUpper(value)[0])
-			}
-		case "duration":
-			if ms, err := strconv.Atoi(value); err == nil && ms > 0 {
-				d.Duration = min(time.Duration(min(ms, math.MaxInt32))*time.Millisecond, MaxDTMFDuration)
-			}
-		}
-	}
-	return d, d.Digit != 0
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gosipua/sipua/session"
 	"github.com/gosipua/sipua/sip"
@@ -20,6 +21,7 @@ func TestDigits(t *testing.T) {
 		}
 		r.media.failWith(session.ErrNoDTMF)
 		result = start(func() error { return s.SendDTMF(r.t.Context(), "#", nil) })
+		time.Sleep(600 * time.Millisecond) // the gap
 		info := r.request(sip.INFO)
 		if info.ContentType() != "application/dtmf-relay" || string(info.Body()) != "Signal=#\r\nDuration=100\r\n" {
 			t.Errorf("INFO is %s", show(info))
@@ -79,8 +81,7 @@ func TestInfo(t *testing.T) {
 			"Signal=1\r\nDuration=1":             "dtmf 1 1ms",
 			"Signal=1\r\nDuration=x":             "dtmf 1 100ms",
 			"Signal=\r\n":                        "",
-			"Signal=12":                          "",
-			"Signal=é":                           "",
+				"Signal=é":                           "",
 			"":                                   "",
 			"Duration=100\r\n":                   "",
 			"\x00":                               "",

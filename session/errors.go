@@ -25,7 +25,7 @@ const (
 	EndNoACK                        // the caller never acknowledged the answer (RFC 3261 §13.3.1.4)
 	EndTimeout                      // no response to the INVITE (Timer B)
 	EndMediaFailed                  // no usable media description, or the media path was lost for good
-	EndDialogError                  // the peer knows the call no more (408 or 481)
+	EndDialogError                  // a request of ours found the call gone (RFC 5057 §5.1), or nobody at its other end
 	EndTransportLost                // the connection went and the call with it
 	EndClosed                       // the UA was closed
 )

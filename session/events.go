@@ -32,9 +32,9 @@ type Handler struct {
 	// DTMF gets each digit of the far end, by RTP (RFC 4733) or by INFO.
 	DTMF func(s *Session, d DTMF)
 
-	// Info gets an INFO request that carries no digit and returns the status
-	// that answers it (RFC 6086 §4.2.2). Nil means 415, and 200 to one that
-	// carries nothing.
+	// Info gets an INFO request that carries no digit, of an Info Package that
+	// the call takes or of none, and returns the status that answers it
+	// (RFC 6086 §4.2.2). Nil means 415, and 200 to one that carries nothing.
 	Info func(s *Session, req *sip.Request) sip.StatusCode
 
 	// Message gets a MESSAGE inside the call and returns the status that
@@ -53,7 +53,7 @@ type HoldState struct {
 
 // DTMF is one digit.
 type DTMF struct {
-	Digit    rune          // 0-9, A-D, * or #
+	Digit    rune          // 0-9, A-D, *, # or R for a hook flash
 	Duration time.Duration // how long it was pressed
 	INFO     bool          // came in an INFO request, not in RTP
 }

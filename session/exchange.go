@@ -24,6 +24,8 @@ type exchange struct {
 	source *mediaTag // whose events a successor reports
 	final  func()    // applies the final answer
 	tries  int       // how often the peer had an offer of its own under way
+
+	patience patience // with a peer that is away
 }
 
 func (x *exchange) finish(err error) {

@@ -117,7 +117,7 @@ func TestRequestToForkThatLost(t *testing.T) {
 	bubble(t, func(r *rig) {
 		s, invite := r.dial(nil)
 		r.answer(invite, 180, "one", "")
-		result := start(func() error { return s.SendInfo(r.t.Context(), "text/plain", []byte("x")) })
+		result := start(func() error { return s.SendInfo(r.t.Context(), "text/plain", []byte("x"), nil) })
 		info := r.request(sip.INFO)
 		r.answer(invite, 200, "two", sdp("bob"))
 		r.sent("ACK")

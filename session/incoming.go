@@ -24,6 +24,9 @@ type AnswerOptions struct {
 	Handler *Handler
 	// Headers are added to the 200.
 	Headers []sip.Field
+	// InfoPackages are the Info Packages that the call takes, in place of the UA's
+	// (RFC 6086 §5.2.2); nil means the UA's, an empty slice none.
+	InfoPackages []string
 }
 
 // ProgressOptions shape a provisional response.
@@ -159,7 +162,7 @@ func (in *Incoming) Answer(ctx context.Context, o *AnswerOptions) (*Session, err
 	if o == nil {
 		o = &AnswerOptions{}
 	}
-	if err := checkFields("", o.Headers); err != nil {
+	if err := errors.Join(checkFields("", o.Headers), checkPackages(o.InfoPackages)); err != nil {
 		return nil, err
 	}
 	s := in.s
@@ -171,6 +174,7 @@ func (in *Incoming) Answer(ctx context.Context, o *AnswerOptions) (*Session, err
 	}
 	s.factory = s.m.factory(o.Media)
 	s.setHandler(o.Handler)
+	s.setPackages(o.InfoPackages)
 	s.in.headers = slices.Clone(o.Headers)
 	if ctx.Err() != nil {
 		s.hangup(context.Cause(ctx))

@@ -26,7 +26,7 @@ func (d inDialog) ReceiveRequest(in *core.Incoming) { // [locked]
 	case method == sip.INVITE, method == sip.UPDATE:
 		l.receiveOffer(in)
 	case method == sip.INFO:
-		s.receiveInfo(in)
+		l.receiveInfo(in)
 	case method == sip.MESSAGE:
 		s.ask(in, s.handler.Message, sip.StatusMethodNotAllowed)
 	case method == sip.NOTIFY:
@@ -64,8 +64,7 @@ func (l *leg) receiveOffer(in *core.Incoming) { // [locked]
 	case l.unanswered(req.Method()):
 		retryLater(in)
 	case !c.has && !invite: // refreshes the target and no more
-		in.Dialog().Refresh(req)
-		in.Reply(sip.StatusOK, "")
+		in.Respond(l.ok(in, Description{}, nil))
 	case l.s.usage.state == Ringing, l.s.usage.state == Answering: // the offer in their INVITE is not answered yet
 		retryLater(in)
 	case l.s.usage.state == Calling, l.s.usage.state == Early, // ours is not
@@ -92,11 +91,10 @@ func (l *leg) peerExchange(in *core.Incoming) *exchange { // [locked]
 		in:       in,
 		keepHold: true,
 		sendAnswer: func(d Description) {
-			in.Dialog().Refresh(in.Request())
 			if in.Request().Method() == sip.INVITE {
 				l.respondOffer(in, d, nil)
 			} else {
-				in.Respond(l.s.ok(in, d, nil))
+				in.Respond(l.ok(in, d, nil))
 			}
 		},
 		refuse: func(code sip.StatusCode, fields []sip.Field, _ error) { in.Reply(code, "", fields...) },
@@ -109,7 +107,6 @@ func (l *leg) peerExchange(in *core.Incoming) *exchange { // [locked]
 func (l *leg) offerInstead(in *core.Incoming) { // [locked]
 	x := &exchange{in: in, keepHold: true}
 	x.sendOffer = func(d Description) {
-		in.Dialog().Refresh(in.Request())
 		if !l.respondOffer(in, d, nil) {
 			l.refused(net.ErrClosed)
 		}
@@ -124,6 +121,32 @@ func (l *leg) offerInstead(in *core.Incoming) { // [locked]
 		l.makeOffer(x)
 	default: // another exchange is under way
 		in.Reply(sip.StatusRequestPending, "")
+	}
+}
+
+// ask lets the application answer a request, with def where it does not care.
+func (s *Session) ask(in *core.Incoming, h func(*Session, *sip.Request) sip.StatusCode, def sip.StatusCode, fields ...sip.Field) { // [locked]
+	if h == nil {
+		in.Reply(def, "", fields...)
+		return
+	}
+	ok := s.events.Push(func() {
+		code := sip.StatusServerInternalError // what a panic comes to
+		defer func() {
+			s.m.core.Lock()
+			defer s.m.core.Unlock()
+			if code == sip.StatusBadInfoPackage {
+				in.Reply(code, "", s.recvInfo()) // RFC 6086 §4.2.2
+			} else {
+				in.Reply(code, "")
+			}
+		}()
+		if answer := h(s, in.Request()); answer.IsFinal() {
+			code = answer
+		}
+	})
+	if !ok {
+		retryLater(in)
 	}
 }
 

@@ -53,6 +53,7 @@ func (l *leg) inviteAgreed(err error) { // [locked]
 
 func (s *Session) sendInvite(d Description) { // [locked]
 	s.logError("body of INVITE", d.into(s.out.req))
+	s.addPackages(s.out.req)
 	s.out.invite = &core.Outgoing{
 		Request:    s.out.req,
 		Wait:       s.m.o.RingTimeout,
@@ -104,6 +105,7 @@ func (s *Session) provisional(res *sip.Response) { // [locked]
 	s.noteIdentity(res)
 	l := s.earlyFork(res)
 	if l != nil {
+		l.learnPackages(res)
 		s.lead(l)
 		s.step(inEarly, event{})
 	}
@@ -147,6 +149,7 @@ func (s *Session) answered(l *leg, res *sip.Response) { // [locked]
 	s.out.won = l
 	s.out.ring.Stop()
 	l.dialog.Confirm(res)
+	l.learnPackages(res)
 	l.inherit()
 	for _, other := range s.legs() {
 		if other != l {

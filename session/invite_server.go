@@ -57,6 +57,8 @@ func (m *Manager) receiveInvite(in *core.Incoming) { // [locked]
 	s.leg = s.attach(d)
 	s.in = &incoming{req: in, sent: make(chan struct{})}
 	s.setHandler(nil)
+	s.setPackages(nil)
+	s.leg.learnPackages(req)
 	s.noteIdentity(req)
 	in.OnCancel = s.canceled
 	in.OnLost = func(err error) {

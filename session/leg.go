@@ -28,6 +28,8 @@ type leg struct { // guarded by the core's mutex
 	ours    *reoffering // our re-INVITE, UPDATE or PRACK with an offer, under way
 	glare   *core.Timer // until our offer is made again
 
+	packages []string // Info Packages the far end takes; nil: it has not said
+
 	// of a fork
 	resend func()      // repeats the ACK; nil until one left
 	end    *EndError   // its BYE came before its 2xx, or 199 told its end

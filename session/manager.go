@@ -54,6 +54,9 @@ type Options struct {
 	// incoming one gets 486 with Retry-After and an outgoing one
 	// ErrTooManyCalls. Zero means DefaultMaxCalls.
 	MaxCalls int
+	// InfoPackages are the Info Packages that calls take which bring no list of
+	// their own (RFC 6086 §5.2.2). None by default.
+	InfoPackages []string
 	// Logger gets what goes wrong without anybody to return it to. Nil
 	// discards.
 	Logger *slog.Logger

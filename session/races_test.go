@@ -54,7 +54,7 @@ func TestDialogGoneBeforeACK(t *testing.T) {
 		bob := r.caller()
 		in, _ := bob.ring(sdp("bob"))
 		s, _ := r.answerCall(in)
-		start(func() error { return s.SendInfo(r.t.Context(), "text/plain", []byte("x")) })
+		start(func() error { return s.SendInfo(r.t.Context(), "text/plain", []byte("x"), nil) })
 		r.answer(r.request(sip.INFO), 481, "", "")
 		r.ended(s, session.EndDialogError, true)
 		r.silence()

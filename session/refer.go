@@ -56,8 +56,10 @@ func (s *Session) transfer(ctx context.Context, req *sip.Request) error {
 	c.Unlock()
 	t := &transfer{}
 	res, err := s.do(ctx, req, func(out *sip.Request) {
+		if t.seq == 0 {
+			s.transfers = append(s.transfers, t) // a NOTIFY may overtake the 2xx
+		}
 		t.seq = out.CSeq().Seq
-		s.transfers = append(s.transfers, t) // a NOTIFY may overtake the 2xx
 	})
 	c.Lock()
 	defer c.Unlock()

@@ -146,6 +146,12 @@ func (l *leg) sendOffer(method sip.Method, d Description) { // [locked]
 	s := l.s
 	req := l.dialog.NewRequest(method)
 	s.logError("body of offer", d.into(req))
+	if method == sip.INVITE {
+		s.addPackages(req)
+	}
+	if x := l.open; x != nil && x.patience.since.IsZero() {
+		x.patience.since = time.Now()
+	}
 	r := &reoffering{l: l, method: method}
 	r.out = &core.Outgoing{Request: req, Dialog: l.dialog, OnResponse: r.response, OnFail: r.failed}
 	l.ours = r
@@ -179,7 +185,7 @@ func (r *reoffering) response(res *sip.Response) { // [locked]
 func (r *reoffering) success(res *sip.Response) { // [locked]
 	l := r.l
 	r.over()
-	l.dialog.Refresh(res)
+	l.learnPackages(res)
 	r.ack = func() {}
 	if r.method == sip.INVITE {
 		r.ack = l.s.m.core.SendACK(l.dialog, r.out, "", nil)
@@ -188,11 +194,18 @@ func (r *reoffering) success(res *sip.Response) { // [locked]
 }
 
 // failed leaves the call as it was (RFC 3261 §14.1), unless the peer does not
-// know it any more.
+// know it any more. A peer that is away for a moment gets the offer later.
 func (r *reoffering) failed(err error) { // [locked]
 	r.over()
-	r.l.refused(err)
-	r.l.s.dialogGone(r.l.dialog, err)
+	l := r.l
+	if x := l.open; x != nil {
+		if wait, again := l.s.again(&x.patience, r.method, err); again {
+			l.postpone(wait)
+			return
+		}
+	}
+	l.refused(err)
+	l.s.failed(l.dialog, r.method, err)
 }
 
 // offerAgain gives our offer up after a 491 and makes it anew after a while,
@@ -207,6 +220,13 @@ func (l *leg) offerAgain(err error) { // [locked]
 		l.refused(err)
 		return
 	}
+	l.postpone(l.s.glareDelay())
+}
+
+// postpone gives our offer up and makes it anew after a while. Until then the
+// peer's own can come through, and further ones of ours wait.
+func (l *leg) postpone(wait time.Duration) { // [locked]
+	x := l.open
 	if l.oa.step(oaRefused) != oaAbandon {
 		return
 	}
@@ -214,7 +234,7 @@ func (l *leg) offerAgain(err error) { // [locked]
 	l.keepMedia(x, false)
 	l.open, x.media = nil, nil
 	l.waiting = append([]*exchange{x}, l.waiting...)
-	l.glare = l.s.after(l.s.glareDelay(), func() {
+	l.glare = l.s.after(wait, func() {
 		l.glare = nil
 		l.next()
 	})

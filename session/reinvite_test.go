@@ -67,25 +67,6 @@ func TestRefusedHold(t *testing.T) {
 	})
 }
 
-// TestDialogGone: 481 and 408 to a request inside the call end it
-// (RFC 3261 §12.2.1.2).
-func TestDialogGone(t *testing.T) {
-	for _, code := range []sip.StatusCode{481, 408} {
-		bubble(t, func(r *rig) {
-			s, _ := r.talk("b")
-			result := start(func() error { return s.SendInfo(r.t.Context(), "text/plain", []byte("x")) })
-			r.answer(r.request(sip.INFO), code, "", "")
-			if err := <-result; !errors.Is(err, code) {
-				t.Errorf("SendInfo: %v", err)
-			}
-			r.answer(r.request(sip.BYE), 481, "", "")
-			if end := r.ended(s, session.EndDialogError, true); end.Cause() != "Dialog Error" {
-				t.Errorf("cause %s", end.Cause())
-			}
-		})
-	}
-}
-
 func TestPeerHoldsAndResumes(t *testing.T) {
 	for _, method := range []sip.Method{sip.INVITE, sip.UPDATE} {
 		bubble(t, func(r *rig) {

@@ -3,15 +3,10 @@ package session
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/gosipua/sipua/sip"
 )
-
-// SendInfo sends an INFO request inside the call (RFC 6086) and waits for its
-// answer.
-func (s *Session) SendInfo(ctx context.Context, contentType string, body []byte) error {
-	return s.sendBody(ctx, sip.INFO, contentType, body)
-}
 
 // SendMessage sends a MESSAGE inside the call (RFC 3428) and waits for its
 // answer. An empty contentType means text/plain.
@@ -31,50 +26,92 @@ func (s *Session) sendBody(ctx context.Context, method sip.Method, contentType s
 	return err
 }
 
-// Do sends a request of any method but INVITE, ACK, CANCEL, BYE and UPDATE
-// inside the call and returns the 2xx to it. Its header fields and body are
-// taken over; its Request-URI, identity, route and CSeq are the dialog's.
-// Another final response is a *sip.ResponseError; when the call ends first, the
-// error is its *EndError.
+// Do sends a request of any method but INVITE, ACK, PRACK, CANCEL, BYE and UPDATE
+// inside the call, early dialogs included, and returns the 2xx to it. Its header
+// fields and body are taken over; its Request-URI, identity, route and CSeq are
+// the dialog's. While the far end cannot be reached (408, 430, 480) it is sent
+// again for up to RecoveryLimit, by default 32 s. Another final response is a
+// *sip.ResponseError; when the call ends first, the error is its *EndError.
+//
+// A failure that says that the call is no more ends it (RFC 5057 §5.1).
 func (s *Session) Do(ctx context.Context, req *sip.Request) (*sip.Response, error) {
 	switch req.Method() {
-	case sip.INVITE, sip.ACK, sip.CANCEL, sip.BYE, sip.UPDATE:
+	case sip.INVITE, sip.ACK, sip.PRACK, sip.CANCEL, sip.BYE, sip.UPDATE:
 		return nil, errors.New("session: " + string(req.Method()) + " has a method of its own")
 	}
 	return s.do(ctx, req, func(*sip.Request) {})
 }
 
-// do is Do; leaving is told, with the mutex held, what is about to leave.
+// do is Do; leaving is told, with the mutex held, what is about to leave, each
+// time it is sent.
 func (s *Session) do(ctx context.Context, req *sip.Request, leaving func(*sip.Request)) (*sip.Response, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })()
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	c := s.m.core
 	c.Lock()
 	d := s.leg.dialog
 	c.Unlock()
-	res, err := c.DoIn(ctx, d, func() (*sip.Request, error) {
-		if s.usage.state.Ended() || d == nil {
-			return nil, s.cause()
+	p := patience{since: time.Now()}
+	for {
+		res, err := c.DoIn(ctx, d, func() (*sip.Request, error) {
+			if s.usage.state.Ended() || d == nil {
+				return nil, s.cause()
+			}
+			out := d.NewRequest(req.Method())
+			leaving(out)
+			return out, copyInto(out, req)
+		})
+		if err == nil || ctx.Err() != nil {
+			return res, err
 		}
-		out := d.NewRequest(req.Method())
-		leaving(out)
-		return out, copyInto(out, req)
-	})
-	if err != nil {
 		c.Lock()
-		defer c.Unlock()
-		s.dialogGone(d, err)
+		wait, again := s.again(&p, req.Method(), err)
+		if again = again && d == s.leg.dialog; !again {
+			s.failed(d, req.Method(), err)
+		}
+		c.Unlock()
+		if !again {
+			return nil, err
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return nil, err
+		}
 	}
-	return res, err
+}
+
+// within is ctx for as long as the call is not over.
+func (s *Session) within(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// sleep waits for d, or returns ctx's cause.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // copyInto adds the application's fields and body to a request of the dialog.
 func copyInto(out, req *sip.Request) error {
 	var err error
+	own := out.Clone()
 	for f := range req.Fields() {
-		if !out.HasHeader(f.Name) && f.Name != "Content-Type" && f.Name != "Content-Length" {
-			err = errors.Join(err, out.AddHeader(f.Name, f.Value))
+		switch f.Name {
+		case "Content-Type", "Content-Length", "Via", "Route", "Record-Route":
+		default:
+			if !own.HasHeader(f.Name) {
+				err = errors.Join(err, out.AddHeader(f.Name, f.Value))
+			}
 		}
 	}
 	if len(req.Body()) > 0 {

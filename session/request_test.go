@@ -15,7 +15,7 @@ func TestRequestsEndWithTheCall(t *testing.T) {
 	bubble(t, func(r *rig) {
 		s, _ := r.talk("b")
 		r.down()
-		result := start(func() error { return s.SendInfo(r.t.Context(), "text/plain", []byte("x")) })
+		result := start(func() error { return s.SendInfo(r.t.Context(), "text/plain", []byte("x"), nil) })
 		start(func() error { return s.Hangup(r.t.Context()) })
 		r.ended(s, session.EndBye, false)
 		select {
@@ -38,7 +38,7 @@ func TestRequestWithoutConnection(t *testing.T) {
 		s, _ := r.talk("b")
 		r.down()
 		begin := time.Now()
-		if err := s.SendInfo(r.t.Context(), "text/plain", []byte("x")); !errors.Is(err, net.ErrClosed) {
+		if err := s.SendInfo(r.t.Context(), "text/plain", []byte("x"), nil); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("SendInfo: %v", err)
 		}
 		if took := time.Since(begin); took != 32*time.Second {
@@ -57,7 +57,7 @@ func TestRequestsLeaveInOrder(t *testing.T) {
 		s, _ := r.talk("b")
 		for range 50 {
 			for range 8 {
-				go s.SendInfo(r.t.Context(), "text/plain", []byte("x"))
+				go s.SendInfo(r.t.Context(), "text/plain", []byte("x"), nil)
 			}
 			last := uint32(0)
 			for range 8 {

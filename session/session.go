@@ -50,6 +50,7 @@ type Session struct {
 	handler   Handler
 	factory   MediaFactory
 	muted     MuteSet
+	packages  []string // Info Packages we take
 	local     sip.NameAddr
 	remote    sip.NameAddr
 	asserted  []sip.NameAddr
@@ -59,6 +60,8 @@ type Session struct {
 	byeReason string // Reason of the BYE to come
 	timers    []*core.Timer
 	transfers []*transfer
+	dialling  []*dialling     // the first has its turn
+	dialNext  time.Time       // of the next digit at the earliest
 	gone      []chan struct{} // closed when nothing of the call is left on the wire
 
 	out *outgoing // the caller's side of the INVITE
