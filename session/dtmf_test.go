@@ -81,7 +81,7 @@ func TestInfo(t *testing.T) {
 			"Signal=1\r\nDuration=1":             "dtmf 1 1ms",
 			"Signal=1\r\nDuration=x":             "dtmf 1 100ms",
 			"Signal=\r\n":                        "",
-				"Signal=é":                           "",
+			"Signal=é":                           "",
 			"":                                   "",
 			"Duration=100\r\n":                   "",
 			"\x00":                               "",
