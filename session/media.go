@@ -21,7 +21,9 @@ type Media interface {
 	// so an offer that the peer refuses leaves the call as it was.
 	Offer(ctx context.Context, o OfferOptions) (Description, error)
 
-	// SetAnswer applies the pending offer and the peer's answer to it.
+	// SetAnswer applies the pending offer and the peer's answer to it. An error
+	// leaves the media as it was: ErrFreshMedia means that the answer is another
+	// branch's, or another far end's, than the one that has the path.
 	SetAnswer(ctx context.Context, answer Description, o AnswerInfo) (MediaState, error)
 
 	// Abandon forgets the pending offer, as when the peer refused it.

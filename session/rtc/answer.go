@@ -49,7 +49,7 @@ func (m *Media) Answer(ctx context.Context, offer session.Description, o session
 	if err := m.toPion(&path.transport, opposite(role), streams, m.peer.answer); err != nil {
 		return session.Description{}, m.state(), err
 	}
-	m.role, m.pending = role, nil
+	m.role, m.pending, m.settled = role, nil, nil
 	complete, err := m.peer.gather(ctx)
 	if err != nil {
 		return session.Description{}, m.state(), err

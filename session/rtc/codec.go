@@ -49,8 +49,8 @@ func known(k Kind) []Codec {
 			{Name: "PCMU", ClockRate: 8000, Channels: 1, PayloadType: 0},
 			{Name: "PCMA", ClockRate: 8000, Channels: 1, PayloadType: 8},
 			{Name: "G722", ClockRate: 8000, Channels: 1, PayloadType: 9},
-			{Name: telephoneEvent, ClockRate: 48000, Channels: 1, PayloadType: 110, Fmtp: "0-15"},
-			{Name: telephoneEvent, ClockRate: 8000, Channels: 1, PayloadType: 126, Fmtp: "0-15"},
+			{Name: telephoneEvent, ClockRate: 48000, Channels: 1, PayloadType: 110, Fmtp: "0-16"},
+			{Name: telephoneEvent, ClockRate: 8000, Channels: 1, PayloadType: 126, Fmtp: "0-16"},
 		}
 	case Video:
 		return []Codec{
@@ -184,13 +184,21 @@ func match(theirs, have []Codec, oursFirst bool) []Codec {
 	var out []Codec
 	for _, t := range theirs {
 		for _, h := range have {
-			if t.key() == h.key() && !has(out, h) {
-				h.PayloadType = t.PayloadType
-				if strings.EqualFold(h.Name, "H264") {
-					h.Fmtp = t.Fmtp
-				}
-				out = append(out, h)
+			if t.key() != h.key() || has(out, h) {
+				continue
 			}
+			h.PayloadType = t.PayloadType
+			switch {
+			case h.events():
+				both := parseEvents(h.Fmtp) & parseEvents(t.Fmtp)
+				if both == 0 {
+					continue
+				}
+				h.Fmtp = both.String()
+			case strings.EqualFold(h.Name, "H264"):
+				h.Fmtp = t.Fmtp
+			}
+			out = append(out, h)
 		}
 	}
 	if oursFirst {
@@ -218,6 +226,57 @@ func reorder(list, order []Codec) []Codec {
 		}
 	}
 	return out
+}
+
+// eventSet has a bit for each telephone event, up to 31.
+type eventSet uint32
+
+func (s eventSet) has(event int) bool { return s&(1<<event) != 0 }
+
+// parseEvents reads the parameters of telephone-event; without any they are
+// 0 to 15 (RFC 4733 §2.4.1, §7.1.1).
+func parseEvents(fmtp string) eventSet {
+	if fmtp == "" {
+		fmtp = "0-15"
+	}
+	var s eventSet
+	for r := range strings.SplitSeq(strings.TrimPrefix(fmtp, "events="), ",") {
+		from, to, isRange := strings.Cut(strings.TrimSpace(r), "-")
+		if !isRange {
+			to = from
+		}
+		a, err1 := strconv.ParseUint(from, 10, 8)
+		b, err2 := strconv.ParseUint(to, 10, 8)
+		if err1 != nil || err2 != nil {
+			continue
+		}
+		for e := a; e <= min(b, 31); e++ {
+			s |= 1 << e
+		}
+	}
+	return s
+}
+
+// String returns the events as in a=fmtp.
+func (s eventSet) String() string {
+	var b []byte
+	for e := 0; e < 32; e++ {
+		if !s.has(e) {
+			continue
+		}
+		if b != nil {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, int64(e), 10)
+		first := e
+		for s.has(e + 1) {
+			e++
+		}
+		if e > first {
+			b = strconv.AppendInt(append(b, '-'), int64(e), 10)
+		}
+	}
+	return string(b)
 }
 
 // pairEvents keeps the telephone events whose clock is that of a codec in the

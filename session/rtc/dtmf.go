@@ -3,6 +3,7 @@ package rtc
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,8 +14,9 @@ import (
 	"github.com/gosipua/sipua/session"
 )
 
-// events are the DTMF digits in the order of their event codes (RFC 4733 §3.2).
-const events = "0123456789*#ABCD"
+// events are the DTMF digits in the order of their event codes, and R for the
+// hook flash (RFC 4733 §3.2).
+const events = "0123456789*#ABCDR"
 
 // Times of RFC 4733.
 const (
@@ -27,9 +29,11 @@ const (
 // pathWait is how long a digit waits for a path that is not up yet.
 const pathWait = 2 * time.Second
 
-// SendDTMF sends one digit as RFC 4733 events, in place of audio, and returns
-// when it is sent. The error is [session.ErrNoDTMF] where the call did not
-// negotiate them, [session.ErrNotSending] where it does not send, or ctx's cause.
+// SendDTMF sends one digit, or R for a hook flash, as RFC 4733 events in place
+// of audio and returns when it is sent. It may be called beside the other
+// methods; digits go one after the other. The error is [session.ErrNoDTMF]
+// where the call did not negotiate that event, [session.ErrNotSending] where it
+// does not send, or ctx's cause.
 func (m *Media) SendDTMF(ctx context.Context, digit rune, d time.Duration) error {
 	event := strings.IndexRune(events, unicode.ToUpper(digit))
 	m.mu.Lock()
@@ -47,7 +51,7 @@ func (m *Media) SendDTMF(ctx context.Context, digit rune, d time.Duration) error
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	codec, ok := s.eventCodec()
+	codec, ok := s.eventCodec(event)
 	if !ok {
 		return session.ErrNoDTMF
 	}
@@ -61,16 +65,23 @@ func (m *Media) SendDTMF(ctx context.Context, digit rune, d time.Duration) error
 
 // eventCodec is the telephone-event format on the clock of the codec in use,
 // or else the one there is.
-func (s *sender) eventCodec() (Codec, bool) {
+func (s *sender) eventCodec(event int) (Codec, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var found Codec
 	for _, c := range s.codecs {
-		if c.events() && (found.Name == "" || c.ClockRate == s.rate()) {
+		if c.events() && parseEvents(c.Fmtp).has(event) && (found.Name == "" || c.ClockRate == s.rate()) {
 			found = c
 		}
 	}
 	return found, found.Name != ""
+}
+
+// negotiated reports whether c is a format of the call.
+func (s *sender) negotiated(c Codec) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.codecs, func(x Codec) bool { return x.PayloadType == c.PayloadType })
 }
 
 // eventRun is one event on its way out. Its times are in units of its clock.
@@ -94,10 +105,15 @@ func (s *sender) sendEvent(ctx context.Context, c Codec, event byte, d time.Dura
 	step := uint64(updateInterval) * uint64(c.ClockRate) / uint64(time.Second)
 	segment := uint64(0) // where the present segment began
 	for at := step; ; at += step {
+		if !s.negotiated(c) { // no longer, and nothing more may be sent in it than the end
+			total = min(at, total)
+		}
 		at = min(at, total)
 		for at-segment > 0xFFFF { // §2.5.1.3
-			if err := s.report(r, 0xFFFF, false); err != nil {
-				return err
+			for range finalPackets { // at once, for the next segment has begun
+				if err := s.report(r, 0xFFFF, false); err != nil {
+					return err
+				}
 			}
 			segment += 0xFFFF
 			r.stamp += 0xFFFF
@@ -183,6 +199,8 @@ type detector struct {
 	mu       sync.Mutex
 	seen     bool   // guarded by mu: an event was received
 	live     bool   // guarded by mu: it has not ended
+	ssrc     uint32 // guarded by mu: of the newest packet
+	seq      uint16 // guarded by mu: its number
 	event    byte   // guarded by mu
 	stamp    uint32 // guarded by mu: of its present segment
 	before   uint32 // guarded by mu: length of its earlier segments
@@ -192,31 +210,51 @@ type detector struct {
 	closed   bool // guarded by mu
 }
 
-// packet takes a telephone-event packet on a clock of hz.
+// packet takes a telephone-event packet on a clock of hz. Events that follow
+// each other without a pause may share one (RFC 4733 §2.5.1.5).
 func (d *detector) packet(p *rtp.Packet, hz uint32) {
-	if len(p.Payload) < 4 || int(p.Payload[0]) >= len(events) || hz == 0 {
-		return
-	}
-	event, end := p.Payload[0], p.Payload[1]&0x80 != 0
-	duration := binary.BigEndian.Uint16(p.Payload[2:])
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch {
-	case d.closed:
+	if d.closed || hz == 0 {
 		return
-	case d.seen && p.Timestamp == d.stamp:
+	}
+	if d.seen && p.SSRC != d.ssrc { // a gateway has put somebody else through
+		d.finish()
+		d.seen = false
+	}
+	behind := int16(p.SequenceNumber - d.seq)
+	if d.seen && behind < 0 && behind > -reordered && d.clock == hz && int32(p.Timestamp-d.stamp) < 0 {
+		return // late, of an event that is over
+	}
+	if !d.seen || behind > 0 || behind <= -reordered {
+		d.seq = p.SequenceNumber
+	}
+	d.ssrc = p.SSRC
+	stamp := p.Timestamp
+	for b := p.Payload; len(b) >= 4; b = b[4:] {
+		duration := binary.BigEndian.Uint16(b[2:])
+		if int(b[0]) < len(events) {
+			d.take(b[0], b[1]&0x80 != 0, stamp, duration, hz)
+		}
+		stamp += uint32(duration)
+	}
+}
+
+// take takes one event report. d.mu is held.
+func (d *detector) take(event byte, end bool, stamp uint32, duration uint16, hz uint32) {
+	since := stamp - d.stamp
+	switch {
+	case d.seen && since == 0 && event == d.event:
 		if !d.live {
 			return // the end once more
 		}
 		d.duration = max(d.duration, duration)
-	case d.live && event == d.event && p.Timestamp == d.stamp+uint32(d.duration):
-		d.before += uint32(d.duration) // the next segment, RFC 4733 §2.5.1.3
-		d.stamp, d.duration = p.Timestamp, duration
-	case d.seen && int32(p.Timestamp-d.stamp) < 0 && d.clock == hz:
-		return // late, of an event that is over
+	case d.live && event == d.event && (since == uint32(d.duration) || since == 0xFFFF):
+		d.before += since // the next segment, RFC 4733 §2.5.1.3
+		d.stamp, d.duration = stamp, duration
 	default:
 		d.finish()
-		d.seen, d.live, d.event, d.stamp = true, true, event, p.Timestamp
+		d.seen, d.live, d.event, d.stamp = true, true, event, stamp
 		d.before, d.duration, d.clock = 0, duration, hz
 	}
 	if end {

@@ -75,54 +75,6 @@ func TestEarlyMedia(t *testing.T) {
 	}
 }
 
-// TestForkWins: early media came from b, the call is answered by c. The final
-// answer asks for fresh media, which offers to c what it had seen before.
-func TestForkWins(t *testing.T) {
-	bubble(t, Options{}, 3, func(t *testing.T, ends []*end) {
-		a, b, c := ends[0], ends[1], ends[2]
-		ctx := context.Background()
-		offer := ok[session.Description](t)(a.media.Offer(ctx, session.OfferOptions{}))
-		early, _, err := b.media.Answer(ctx, offer, session.OfferOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		final, _, err := c.media.Answer(ctx, offer, session.OfferOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := a.media.SetAnswer(ctx, early, session.AnswerInfo{Provisional: true}); err != nil {
-			t.Fatal(err)
-		}
-		ok[Codec](t)(a.track.Ready(ctx))
-		ok[Codec](t)(b.track.Ready(ctx))
-		wantAudio(t, a, b, true, true)
-		if _, err := a.media.SetAnswer(ctx, final, session.AnswerInfo{}); !errors.Is(err, session.ErrFreshMedia) {
-			t.Fatalf("another fork's answer: %v, want ErrFreshMedia", err)
-		}
-		old := a.media
-		a.media = a.newMedia(old)
-		offer = ok[session.Description](t)(a.media.Offer(ctx, session.OfferOptions{}))
-		if _, _, err := c.media.Answer(ctx, offer, session.OfferOptions{}); !errors.Is(err, session.ErrFreshMedia) {
-			t.Fatalf("re-INVITE with fresh media: %v, want ErrFreshMedia", err)
-		}
-		oldC := c.media
-		c.media = c.newMedia(oldC)
-		final, _, err = c.media.Answer(ctx, offer, session.OfferOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := a.media.SetAnswer(ctx, final, session.AnswerInfo{}); err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(old.Close(), oldC.Close()); err != nil {
-			t.Fatal(err)
-		}
-		ok[Codec](t)(a.track.Ready(ctx))
-		ok[Codec](t)(c.track.Ready(ctx))
-		wantAudio(t, a, c, true, true)
-	})
-}
-
 // TestOfferOvertaken: our first offer came to nothing and the peer's is taken.
 func TestOfferOvertaken(t *testing.T) {
 	bubble(t, Options{}, 2, func(t *testing.T, ends []*end) {

@@ -50,6 +50,7 @@ type Media struct {
 	role       string    // our a=setup once DTLS has roles
 	view       string    // what pion was last given, see pionView
 	pending    *pending
+	settled    *pending // the offer that the last exchange was about, where it was ours
 	localHold  bool
 	remoteHold bool
 

@@ -49,7 +49,7 @@ func (m *Media) Offer(ctx context.Context, o session.OfferOptions) (session.Desc
 	if err != nil {
 		return session.Description{}, err
 	}
-	m.pending = &pending{lines: lines, wants: w, hold: o.Hold}
+	m.pending, m.settled = &pending{lines: lines, wants: w, hold: o.Hold}, nil
 	m.hear()
 	return compose(l, lines), nil
 }
@@ -158,10 +158,14 @@ func (m *Media) newMid(lines []wire) string {
 // merge keeps what is in use in front, so that an offer in the middle of a call
 // does not change the codec, and adds what else we have.
 func merge(used, have []Codec) []Codec {
-	out := append([]Codec(nil), used...)
+	out := slices.Clone(used)
 	for _, c := range have {
-		if !has(out, c) {
+		i := slices.IndexFunc(out, func(u Codec) bool { return u.key() == c.key() })
+		switch {
+		case i < 0:
 			out = append(out, c)
+		case c.events():
+			out[i].Fmtp = c.Fmtp // all that we can do, not what the peer could
 		}
 	}
 	return out
@@ -176,16 +180,16 @@ func (m *Media) Abandon() {
 // SetAnswer applies the pending offer with the peer's answer to it.
 //
 // The first answer binds the path, be it provisional or final. A later one to
-// the same offer may change directions and codecs; if it comes from another
-// DTLS identity or ICE agent, as that of another fork does, the error is
-// [session.ErrFreshMedia] and nothing is changed.
+// the same offer may change directions and codecs, until one was final; if it
+// comes from another DTLS identity or ICE agent, as that of another fork does,
+// the error is [session.ErrFreshMedia] and nothing is changed.
 func (m *Media) SetAnswer(_ context.Context, answer session.Description, o session.AnswerInfo) (session.MediaState, error) {
 	p := m.pending
 	if p == nil {
-		return m.state(), errNoOffer
+		return m.state(), m.anotherAnswer(answer)
 	}
 	if !o.Provisional {
-		m.pending = nil
+		m.pending, m.settled = nil, p
 	}
 	if p.answered != nil && bytes.Equal(p.answered, answer.Body) {
 		return m.state(), nil
@@ -211,6 +215,27 @@ func (m *Media) SetAnswer(_ context.Context, answer session.Description, o sessi
 	m.remoteHold = m.heldByAnswer(p, streams, theirs)
 	m.commit(streams, p.wants, p.hold)
 	return m.state(), nil
+}
+
+// anotherAnswer judges one that comes when no offer is open: that of another
+// fork to an offer which one has answered for good.
+func (m *Media) anotherAnswer(answer session.Description) error {
+	if m.settled == nil || !m.applied {
+		return errNoOffer
+	}
+	d, err := parse(answer)
+	if err != nil {
+		return err
+	}
+	streams, path, err := m.matchAnswer(normalize(d), m.settled)
+	switch {
+	case err != nil:
+		return err
+	case m.remote.sameDTLS(&path.transport) && m.remote.sameICE(&path.transport):
+		return errNoOffer
+	}
+	m.successor = streams
+	return session.ErrFreshMedia
 }
 
 func parse(d session.Description) (*description, error) {
