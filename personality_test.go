@@ -1,11 +1,16 @@
 package sipua_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/gosipua/sipua"
 	"github.com/gosipua/sipua/session"
+	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/sip/siptest"
 )
 
@@ -36,7 +41,8 @@ func onEach(t *testing.T, f func(w *world), personalities ...siptest.Personality
 }
 
 // callRow is a thing that a call has to get through. It begins with a call from
-// alice to bob that is up: a is alice's end. The call is hung up afterwards.
+// alice to bob that is up: a is alice's end. The call is hung up afterwards,
+// unless the row has done so.
 type callRow struct {
 	name string
 	run  func(w *world, a, b *line)
@@ -44,32 +50,234 @@ type callRow struct {
 
 // callControl has to work whatever the server is.
 var callControl = []callRow{
-	{"audio both ways", func(w *world, a, b *line) {
-		a.heardBy(b)
-		b.heardBy(a)
+	{"audio both ways", func(w *world, a, b *line) { talking(a, b) }},
+	{"hold by the caller", func(w *world, a, b *line) { holdAndBack(a, b) }},
+	{"hold by the callee", func(w *world, a, b *line) { holdAndBack(b, a) }},
+	{"hold by both", func(w *world, a, b *line) {
+		w.must(a.Hold(w.t.Context()))
+		w.must(b.Hold(w.t.Context()))
+		both := session.HoldState{Local: true, Remote: true}
+		if a.Held() != both || b.Held() != both {
+			w.t.Errorf("held %+v and %+v", a.Held(), b.Held())
+		}
+		w.must(a.Unhold(w.t.Context()))
+		w.must(b.Unhold(w.t.Context()))
+		talking(a, b)
 	}},
-	{"hold by the caller", func(w *world, a, b *line) { holdAndBack(w, a, b) }},
-	{"hold by the callee", func(w *world, a, b *line) { holdAndBack(w, b, a) }},
+	{"renegotiation by re-INVITE", func(w *world, a, b *line) {
+		w.must(a.Renegotiate(w.t.Context(), nil))
+		w.must(b.Renegotiate(w.t.Context(), nil))
+		talking(a, b)
+	}},
+	{"renegotiation by UPDATE", func(w *world, a, b *line) {
+		w.must(a.Renegotiate(w.t.Context(), &session.RenegotiateOptions{UseUpdate: true}))
+		w.must(b.Renegotiate(w.t.Context(), &session.RenegotiateOptions{UseUpdate: true}))
+		talking(a, b)
+	}},
+	{"ICE restart", func(w *world, a, b *line) {
+		w.must(a.Renegotiate(w.t.Context(), &session.RenegotiateOptions{ICERestart: true}))
+		talking(a, b)
+		w.must(b.Renegotiate(w.t.Context(), &session.RenegotiateOptions{ICERestart: true}))
+		talking(a, b)
+	}},
+	{"both renegotiate at once", func(w *world, a, b *line) {
+		outcome := make(chan error, 2)
+		for _, l := range []*line{a, b} {
+			go func() { outcome <- l.Hold(w.t.Context()) }()
+		}
+		w.must(<-outcome)
+		w.must(<-outcome)
+		w.must(a.Unhold(w.t.Context()))
+		w.must(b.Unhold(w.t.Context()))
+		talking(a, b)
+	}},
+	{"DTMF in RTP", func(w *world, a, b *line) {
+		w.must(a.SendDTMF(w.t.Context(), "1", &session.DTMFOptions{Transport: session.DTMFRTP}))
+		b.phone.until("DTMF 1 by RTP")
+		w.must(b.SendDTMF(w.t.Context(), "#", &session.DTMFOptions{Transport: session.DTMFRTP}))
+		a.phone.until("DTMF # by RTP")
+	}},
+	{"DTMF in INFO", func(w *world, a, b *line) {
+		w.must(a.SendDTMF(w.t.Context(), "1", &session.DTMFOptions{Transport: session.DTMFInfo}))
+		b.phone.until("DTMF 1 by INFO")
+		w.must(b.SendDTMF(w.t.Context(), "#", &session.DTMFOptions{Transport: session.DTMFInfo}))
+		a.phone.until("DTMF # by INFO")
+	}},
+	{"INFO and MESSAGE", func(w *world, a, b *line) {
+		w.must(a.SendInfo(w.t.Context(), "text/plain", []byte("tick"), nil))
+		b.phone.until("INFO tick")
+		w.must(b.SendMessage(w.t.Context(), "text/plain", []byte("tock")))
+		a.phone.until("MESSAGE tock")
+	}},
+	{"an hour", func(w *world, a, b *line) {
+		time.Sleep(time.Hour) // two session timers of half an hour
+		talking(a, b)
+	}},
+	{"hung up by the callee", func(w *world, a, b *line) {
+		w.must(b.Hangup(w.t.Context()))
+		<-a.Context().Done()
+		w.endedByServer(a)
+	}},
+	{"hung up by the caller", func(w *world, a, b *line) {
+		w.must(a.Hangup(w.t.Context()))
+		<-b.Context().Done()
+		w.endedByServer(b)
+	}},
+	{"a connection cut and made anew", func(w *world, a, b *line) {
+		w.srv.Drop()
+		a.phone.until("registered")
+		w.must(w.srv.WaitRegistered(w.t.Context(), "bob"))
+		time.Sleep(time.Second)
+		holdAndBack(a, b)
+		holdAndBack(b, a)
+	}},
 }
 
 // serverControl is what servers with calls of their own do to them.
 var serverControl = []callRow{
 	{"re-INVITE", func(w *world, a, b *line) {
 		for _, leg := range w.legs() {
-			if err := leg.Reinvite(w.t.Context()); err != nil {
-				w.t.Errorf("%s: %v", leg.User(), err)
-			}
+			w.must(leg.Reinvite(w.t.Context()))
 		}
-		a.heardBy(b)
-		b.heardBy(a)
+		talking(a, b)
 	}},
 	{"re-INVITE without an offer", func(w *world, a, b *line) {
 		for _, leg := range w.legs() {
-			if err := leg.ReinviteEmpty(w.t.Context()); err != nil {
-				w.t.Errorf("%s: %v", leg.User(), err)
+			w.must(leg.ReinviteEmpty(w.t.Context()))
+			talking(a, b)
+		}
+	}},
+	{"re-INVITE while on hold", func(w *world, a, b *line) {
+		w.must(a.Hold(w.t.Context()))
+		for _, leg := range w.legs() {
+			w.must(leg.Reinvite(w.t.Context()))
+		}
+		if !a.Held().Local || !b.Held().Remote {
+			w.t.Errorf("held %+v and %+v", a.Held(), b.Held())
+		}
+		w.must(a.Unhold(w.t.Context()))
+		talking(a, b)
+	}},
+	{"hold", func(w *world, a, b *line) {
+		for _, inactive := range []bool{false, true} {
+			for _, address := range []bool{false, true} {
+				for i, l := range []*line{a, b} {
+					w.must(w.legs()[i].Hold(w.t.Context(), inactive, address))
+					if l.Held() != (session.HoldState{Remote: true}) {
+						w.t.Errorf("%s: %+v", l.phone.user, l.Held())
+					}
+					w.must(w.legs()[i].Unhold(w.t.Context()))
+					if l.Held() != (session.HoldState{}) {
+						w.t.Errorf("%s: %+v afterwards", l.phone.user, l.Held())
+					}
+				}
 			}
-			a.heardBy(b)
-			b.heardBy(a)
+		}
+		talking(a, b)
+	}},
+	{"glare with a re-INVITE", func(w *world, a, b *line) {
+		outcome := make(chan error, 1)
+		go func() { outcome <- a.Hold(w.t.Context()) }()
+		_ = w.legs()[0].Reinvite(w.t.Context()) // 491 or not
+		w.must(<-outcome)
+		w.must(a.Unhold(w.t.Context()))
+		talking(a, b)
+	}},
+	{"session refresh", func(w *world, a, b *line) {
+		for _, leg := range w.legs() {
+			w.must(leg.Refresh(w.t.Context()))
+			w.must(leg.Update(w.t.Context()))
+		}
+		talking(a, b)
+	}},
+	{"OPTIONS in the dialog", func(w *world, a, b *line) {
+		for _, leg := range w.legs() {
+			w.must(leg.Ping(w.t.Context()))
+		}
+	}},
+	{"challenges in the dialog", func(w *world, a, b *line) {
+		before := w.srv.Counters().Challenges
+		w.legs()[0].Challenge(2)
+		holdAndBack(a, b)
+		if n := w.srv.Counters().Challenges - before; n == 0 {
+			w.t.Error("nothing was challenged")
+		}
+		w.legs()[1].Challenge(1) // whoever calls could ask for the callee's credentials that way
+		code := sip.StatusProxyAuthenticationRequired
+		if w.kind == siptest.Asterisk {
+			code = sip.StatusUnauthorized
+		}
+		if err := b.Hold(w.t.Context()); !errors.Is(err, code) {
+			w.t.Errorf("Hold by the callee: %v, want %d", err, int(code))
+		}
+		talking(a, b)
+	}},
+	{"a new far end for the caller", func(w *world, a, b *line) {
+		answer := w.phone("carol").answers()
+		w.must(w.legs()[0].Transfer(w.t.Context(), "carol"))
+		c := answer()
+		<-b.Context().Done()
+		talking(a, c)
+		holdAndBack(a, c)
+		holdAndBack(c, a)
+	}},
+	{"a new far end for the callee", func(w *world, a, b *line) {
+		answer := w.phone("carol").answers()
+		w.must(w.legs()[1].Transfer(w.t.Context(), "carol"))
+		c := answer()
+		<-a.Context().Done()
+		talking(b, c)
+		holdAndBack(b, c)
+		w.must(c.Hangup(w.t.Context()))
+		<-b.Context().Done()
+	}},
+	{"a new far end that refuses", func(w *world, a, b *line) {
+		carol := w.phone("carol")
+		go func() { (<-carol.calls).Reject(sip.StatusBusyHere, nil) }()
+		if err := w.legs()[0].Transfer(w.t.Context(), "carol"); !errors.Is(err, sip.StatusBusyHere) {
+			w.t.Errorf("Transfer: %v", err)
+		}
+		talking(a, b)
+	}},
+	{"REFER to another user", func(w *world, a, b *line) {
+		answer := w.phone("carol").answers()
+		w.must(a.Refer(w.t.Context(), "carol"))
+		a.phone.until("REFER 200")
+		c := answer()
+		<-a.Context().Done()
+		talking(b, c)
+		w.must(b.Hangup(w.t.Context()))
+	}},
+	{"REFER to who refuses", func(w *world, a, b *line) {
+		carol := w.phone("carol")
+		go func() { (<-carol.calls).Reject(sip.StatusBusyHere, nil) }()
+		w.must(b.Refer(w.t.Context(), "carol"))
+		b.phone.until("REFER 486")
+		talking(a, b)
+	}},
+	{"REFER and hung up at once", func(w *world, a, b *line) {
+		answer := w.phone("carol").answers()
+		w.must(b.Refer(w.t.Context(), "carol"))
+		w.must(b.Hangup(w.t.Context()))
+		talking(a, answer())
+	}},
+	{"REFER to the other call", func(w *world, a, b *line) {
+		w.must(a.Hold(w.t.Context()))
+		consult, c := a.phone.talk(w.phone("carol"))
+		w.must(consult.Hold(w.t.Context()))
+		w.must(a.referTo(consult, "carol"))
+		<-a.Context().Done()
+		<-consult.Context().Done()
+		talking(b, c)
+		holdAndBack(b, c)
+		w.must(c.Hangup(w.t.Context()))
+		<-b.Context().Done()
+	}},
+	{"hung up", func(w *world, a, b *line) {
+		w.srv.Calls()[0].Hangup()
+		for _, l := range []*line{a, b} {
+			<-l.Context().Done()
+			w.endedByServer(l)
 		}
 	}},
 }
@@ -87,15 +295,43 @@ func TestServerControl(t *testing.T) {
 }
 
 func (row callRow) play(w *world) {
-	a, b := w.phone("alice").talk(w.phone("bob"))
+	a, b := w.talker("alice").talk(w.talker("bob"))
 	row.run(w, a, b)
-	if err := a.Hangup(w.t.Context()); err != nil {
-		w.t.Errorf("Hangup: %v", err)
-	}
+	w.must(a.Hangup(w.t.Context()))
 	<-b.Context().Done()
 	time.Sleep(time.Minute)
 	if n := len(w.srv.Calls()); n > 0 {
 		w.t.Errorf("the server still has %d calls", n)
+	}
+}
+
+// talker is a phone that notes what its calls tell it.
+func (w *world) talker(user string) *phone {
+	var p *phone
+	p = w.phone(user, func(cfg *sipua.Config) {
+		cfg.Handler.Session = session.Handler{
+			DTMF: func(_ *session.Session, d session.DTMF) {
+				p.note("DTMF %c by %s", d.Digit, map[bool]string{true: "INFO", false: "RTP"}[d.INFO])
+			},
+			Info: func(_ *session.Session, req *sip.Request) sip.StatusCode {
+				p.note("INFO %s", req.Body())
+				return sip.StatusOK
+			},
+			Message: func(_ *session.Session, req *sip.Request) sip.StatusCode {
+				p.note("MESSAGE %s", req.Body())
+				return sip.StatusOK
+			},
+			Refer: func(_ *session.Session, r session.ReferProgress) { p.note("REFER %d", int(r.Code)) },
+		}
+	})
+	return p
+}
+
+// must ends the test with an error.
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
 	}
 }
 
@@ -107,6 +343,45 @@ func (w *world) legs() []*siptest.Leg {
 		w.t.Fatalf("the server has %d calls", len(calls))
 	}
 	return []*siptest.Leg{calls[0].Caller(), calls[0].Callee()}
+}
+
+// endedByServer checks how a call that was hung up far away has ended here:
+// Asterisk and FreeSWITCH say why.
+func (w *world) endedByServer(l *line) {
+	w.t.Helper()
+	var end *session.EndError
+	if !errors.As(context.Cause(l.Context()), &end) || !end.Remote || end.Kind != session.EndBye {
+		w.t.Errorf("%s: ended with %v", l.phone.user, context.Cause(l.Context()))
+		return
+	}
+	want := map[siptest.Personality][]string{
+		siptest.Asterisk:   {"Q.850;cause=16"},
+		siptest.FreeSWITCH: {`Q.850;cause=16;text="NORMAL_CLEARING"`},
+	}[w.kind]
+	if !slices.Equal(end.Reason, want) {
+		w.t.Errorf("%s: reasons %q, want %q", l.phone.user, end.Reason, want)
+	}
+}
+
+// referTo sends the REFER of an attended transfer (RFC 5589 §7): the far end is to
+// take the place of another call of ours.
+func (l *line) referTo(other *line, user string) error {
+	id := other.Dialog()
+	replaces := sip.Replaces{CallID: id.CallID, ToTag: id.RemoteTag, FromTag: id.LocalTag}
+	target := sip.URI{Scheme: "sip", User: user, Host: "example.com"}.WithHeader("Replaces", replaces.String())
+	req := sip.NewRequest(sip.REFER, sip.URI{})
+	if err := req.SetHeader("Refer-To", sip.NameAddr{URI: target}.String()); err != nil {
+		return err
+	}
+	_, err := l.Do(l.w.t.Context(), req)
+	return err
+}
+
+// talking checks that both ends hear each other.
+func talking(a, b *line) {
+	a.w.t.Helper()
+	a.heardBy(b)
+	b.heardBy(a)
 }
 
 // heardBy says a word until the other end hears it, and fails when it never does.
@@ -138,7 +413,8 @@ func (l *line) heardBy(other *line) {
 }
 
 // holdAndBack has one end hold and take the call back, and the other notice.
-func holdAndBack(w *world, l, other *line) {
+func holdAndBack(l, other *line) {
+	w := l.w
 	w.t.Helper()
 	if err := l.Hold(w.t.Context()); err != nil {
 		w.t.Fatalf("Hold: %v", err)
@@ -155,6 +431,5 @@ func holdAndBack(w *world, l, other *line) {
 	if h := other.Held(); h != (session.HoldState{}) {
 		w.t.Errorf("there %+v afterwards", h)
 	}
-	l.heardBy(other)
-	other.heardBy(l)
+	talking(l, other)
 }

@@ -2,7 +2,6 @@ package sipua_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -65,7 +64,7 @@ func (w *world) config(user string) sipua.Config {
 	w.t.Helper()
 	return sipua.Config{
 		URI:         "sip:" + user + "@example.com",
-		Password:    map[string]string{"alice": "wonderland", "bob": "builder"}[user],
+		Password:    map[string]string{"alice": "wonderland", "bob": "builder", "carol": "cat"}[user],
 		WSServers:   sipua.Servers(w.srv.URL()),
 		DialContext: w.srv.DialContext,
 		STUNServers: []string{},
@@ -101,6 +100,7 @@ func (w *world) ua(cfg sipua.Config) *sipua.UA {
 type phone struct {
 	*sipua.UA
 	w     *world
+	user  string
 	calls chan *session.Incoming
 
 	mu     sync.Mutex
@@ -109,7 +109,7 @@ type phone struct {
 
 func (w *world) phone(user string, change ...func(*sipua.Config)) *phone {
 	w.t.Helper()
-	p := &phone{w: w, calls: make(chan *session.Incoming, 8)}
+	p := &phone{w: w, user: user, calls: make(chan *session.Incoming, 8)}
 	cfg := w.config(user)
 	cfg.Handler.Call = func(in *session.Incoming) { p.calls <- in }
 	cfg.Handler.Connection = func(e sipua.ConnectionEvent) { p.note("%v", e.State) }
@@ -156,37 +156,62 @@ func (p *phone) until(event string) {
 func (p *phone) talk(other *phone) (here, there *line) {
 	p.w.t.Helper()
 	t := p.w.t
-	here, there = &line{w: p.w, out: rtc.NewTrack(rtc.Audio)}, &line{w: p.w, out: rtc.NewTrack(rtc.Audio)}
-	answered := make(chan error, 1)
-	go func() {
-		in := <-other.calls
-		s, err := in.Answer(t.Context(), &session.AnswerOptions{Media: p.w.media(there.out)})
-		there.Session = s
-		answered <- err
-	}()
-	s, err := p.Call(t.Context(), "bob", &session.CallOptions{Media: p.w.media(here.out)})
-	if err := errors.Join(err, <-answered); err != nil {
+	here = &line{w: p.w, phone: p, out: rtc.NewTrack(rtc.Audio)}
+	answer := other.answers()
+	s, err := p.Call(t.Context(), other.user, &session.CallOptions{Media: p.w.media(here.out)})
+	if err != nil {
 		t.Fatal(err)
 	}
 	here.Session = s
-	for _, l := range []*line{here, there} {
-		if l.in, err = rtc.Receive(t.Context(), l.Session, rtc.Audio); err != nil {
-			t.Fatal(err)
+	here.listen()
+	return here, answer()
+}
+
+// answers has p answer the next call, with a track. What it returns waits until
+// that is done.
+func (p *phone) answers() func() *line {
+	l := &line{w: p.w, phone: p, out: rtc.NewTrack(rtc.Audio)}
+	o := &session.AnswerOptions{Media: p.w.media(l.out)}
+	answered := make(chan error, 1)
+	go func() {
+		var err error
+		in := <-p.calls
+		l.Session, err = in.Answer(p.w.t.Context(), o)
+		answered <- err
+	}()
+	return func() *line {
+		p.w.t.Helper()
+		if err := <-answered; err != nil {
+			p.w.t.Fatal(err)
 		}
-		if _, err := l.out.Ready(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		l.listen()
+		return l
 	}
-	return here, there
+}
+
+// listen waits until a line that is up can be spoken and heard on.
+func (l *line) listen() {
+	l.w.t.Helper()
+	for l.State() == session.Accepted {
+		time.Sleep(time.Millisecond) // the ACK is on its way
+	}
+	var err error
+	if l.in, err = rtc.Receive(l.w.t.Context(), l.Session, rtc.Audio); err != nil {
+		l.w.t.Fatal(err)
+	}
+	if _, err := l.out.Ready(l.w.t.Context()); err != nil {
+		l.w.t.Fatal(err)
+	}
 }
 
 // line is one end of a call that is up.
 type line struct {
 	*session.Session
-	w   *world
-	out *rtc.LocalTrack
-	in  *rtc.RemoteTrack
-	seq uint16
+	w     *world
+	phone *phone
+	out   *rtc.LocalTrack
+	in    *rtc.RemoteTrack
+	seq   uint16
 }
 
 // say sends a packet of audio.

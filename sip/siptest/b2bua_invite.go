@@ -203,11 +203,13 @@ func (l *Leg) receive(c *Conn, req *sip.Request) {
 	if opensDialog(m) {
 		l.heard(c, req)
 	}
-	if l.challenge > 0 && !s.authenticate(req, s.traits.challenges == sip.StatusProxyAuthenticationRequired).ok {
-		l.challenge--
-		res := s.challengeResponse(req, s.traits.challenges == sip.StatusProxyAuthenticationRequired, false)
-		s.reply(c, req, s.dress(res, l))
-		return
+	if l.challenge > 0 {
+		proxy := s.traits.challenges == sip.StatusProxyAuthenticationRequired
+		if v := s.authenticate(req, proxy); !v.ok {
+			l.challenge--
+			s.reply(c, req, s.dress(s.challengeResponse(req, proxy, v.stale), l))
+			return
+		}
 	}
 	switch m {
 	case sip.BYE:

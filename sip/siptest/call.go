@@ -128,11 +128,13 @@ func (l *Leg) Ping(ctx context.Context) error {
 }
 
 // Challenge makes the server challenge the next n requests of the client in the
-// dialog: with 401 or 407, as it does other requests.
+// dialog, with 401 or 407 as it does other requests. It forgets its nonces, so that
+// credentials sent unasked do not pass.
 func (l *Leg) Challenge(n int) {
 	l.server.mu.Lock()
 	defer l.server.mu.Unlock()
 	l.challenge = n
+	l.server.nonces = nonceStore{}
 }
 
 // Transfer connects the client with another user. Its far end goes, and with the
@@ -171,6 +173,7 @@ func (l *Leg) await(ctx context.Context, m sip.Method, start func(done func(sip.
 		s.mu.Unlock()
 		return fmt.Errorf("siptest: no such dialog: %w", net.ErrClosed)
 	}
+	req := sip.NewRequest(m, l.target)
 	start(func(code sip.StatusCode) {
 		select {
 		case outcome <- code:
@@ -184,7 +187,7 @@ func (l *Leg) await(ctx context.Context, m sip.Method, start func(done func(sip.
 			if code.IsSuccess() {
 				return nil
 			}
-			return &sip.ResponseError{Method: m, Response: sip.NewResponse(sip.NewRequest(m, l.target), code, "")}
+			return &sip.ResponseError{Method: m, Response: sip.NewResponse(req, code, "")}
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-time.After(time.Second):
