@@ -36,9 +36,7 @@ func (l *leg) respondOffer(in *core.Incoming, d Description, headers []sip.Field
 // fields.
 func (l *leg) ok(in *core.Incoming, d Description, headers []sip.Field) *sip.Response { // [locked]
 	res := in.NewResponse(sip.StatusOK, "")
-	for _, f := range headers {
-		l.s.logError("header of 200", res.AddHeader(f.Name, f.Value))
-	}
+	l.s.logError("header of 200", res.SetFields(headers...))
 	l.answerPackages(in.Request(), res)
 	l.s.logError("body of 200", d.into(res))
 	return res
@@ -61,7 +59,6 @@ func (a *acceptance) stop() { // [locked]
 func (l *leg) noACK(a *acceptance) { // [locked]
 	a.stop()
 	l.accept = nil
-	l.s.byeReason = sip.Reason{Protocol: "SIP", Cause: 408, Text: "ACK missing"}.String()
 	l.s.step(inNoACK, event{end: &EndError{Kind: EndNoACK, Err: &sip.TimeoutError{Timer: "H", Method: sip.ACK}}})
 }
 

@@ -11,15 +11,20 @@ func (s *Session) sendBye(l *leg) { // [locked]
 	if l == nil {
 		l = s.leg
 	}
-	s.byeTo(l.dialog, func() { s.step(inWireDone, event{}) })
+	bye := l.dialog.NewRequest(sip.BYE)
+	s.logError("header of BYE", bye.SetFields(s.parting.all()...))
+	s.logError("body of BYE", s.parting.body.into(bye))
+	s.finishDialog(l.dialog, bye, func() { s.step(inWireDone, event{}) })
 }
 
-// byeTo sends a BYE and forgets the dialog when it is answered, or will not be.
+// byeTo sends a BYE to a dialog that is not, or no more, the call's.
 func (s *Session) byeTo(d *dialog.Dialog, done func()) { // [locked]
-	bye := d.NewRequest(sip.BYE)
-	if s.byeReason != "" {
-		s.logError("reason of BYE", bye.AddHeader("Reason", s.byeReason))
-	}
+	s.finishDialog(d, d.NewRequest(sip.BYE), done)
+}
+
+// finishDialog sends a BYE and forgets the dialog when it is answered, or will
+// not be.
+func (s *Session) finishDialog(d *dialog.Dialog, bye *sip.Request, done func()) { // [locked]
 	over := func() {
 		s.m.core.Detach(d)
 		done()

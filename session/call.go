@@ -3,6 +3,8 @@ package session
 import (
 	"context"
 	"errors"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/gosipua/sipua/sip"
@@ -14,23 +16,47 @@ type CallOptions struct {
 	Media MediaFactory
 	// Handler gets the call's events; nil means Config.Handler.Session.
 	Handler *Handler
-	// Headers are added to the INVITE.
+	// Headers are added to the INVITE, in place of those of the library where it
+	// has one of the name. P-Asserted-Identity belongs here too, for a gateway
+	// that its server believes (RFC 3325 §5).
 	Headers []sip.Field
-	// From replaces our own identity in From; the zero value keeps it.
+	// From replaces our own identity in From, or the anonymous one where the
+	// provider wants another; the zero value keeps it.
 	From sip.NameAddr
+	// PreferredIdentity says which of our identities the server is to assert
+	// (P-Preferred-Identity, RFC 3325 §9.2); the zero value says nothing, and in
+	// an anonymous call our own address.
+	PreferredIdentity sip.NameAddr
+	// Anonymous keeps our identity from the far end; zero means Identified.
+	Anonymous Anonymity
+	// ToDisplayName is the called party's name in To; empty means none.
+	ToDisplayName string
 	// InfoPackages are the Info Packages that the call takes (RFC 6086 §5.2.2); nil
 	// means the UA's, an empty slice none.
 	InfoPackages []string
 	// LateOffer leaves the offer to the far end: the INVITE carries none, its
 	// 2xx does, and the answer goes with the ACK (RFC 3261 §13.2.1).
 	LateOffer bool
-	// RingTimeout gives the call up when nobody answers; zero means the UA's.
+	// RingTimeout gives the call up when nobody answers; zero means the UA's. It
+	// covers all addresses that the call is redirected to.
 	RingTimeout time.Duration
+	// Expires is how long the INVITE is good for: without a final response by
+	// then servers, the far end and we give the call up, and it ends as
+	// EndExpired (RFC 3261 §13.2.1). Whole seconds, one at least; zero means no
+	// limit but RingTimeout.
+	Expires time.Duration
 }
 
 // Invite starts a call and returns at once, before any media is made; the end
 // of the call, and its failure, shows in the Session. ctx ends the call only
 // if it has ended already.
+//
+// Target is what sip.NormalizeTarget takes. Of a SIP URI with header fields, as
+// in "sip:bob@example.com?Subject=Lunch", those go into the INVITE that only
+// inform: Subject, Priority, Call-Info, Alert-Info, In-Reply-To, User-to-User,
+// Diversion, History-Info, Reason, Accept-Contact, Reject-Contact,
+// Request-Disposition and what begins with X-; all others are left out, as is
+// method (RFC 3261 §19.1.5). CallOptions.Headers go before them.
 func (m *Manager) Invite(ctx context.Context, target string, o *CallOptions) (*Session, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
@@ -49,13 +75,17 @@ func (m *Manager) Invite(ctx context.Context, target string, o *CallOptions) (*S
 	if err != nil {
 		return nil, err
 	}
+	factory, err := o.Anonymous.factory(m.factory(o.Media))
+	if err != nil {
+		return nil, err
+	}
 	m.core.Lock()
 	defer m.core.Unlock()
 	s, err := m.newSession(Outbound, req.CallID(), Preparing)
 	if err != nil {
 		return nil, err
 	}
-	s.factory = m.factory(o.Media)
+	s.factory = factory
 	s.remote = req.To()
 	s.local = o.From
 	if s.local == (sip.NameAddr{}) {
@@ -63,7 +93,7 @@ func (m *Manager) Invite(ctx context.Context, target string, o *CallOptions) (*S
 	}
 	s.setHandler(o.Handler)
 	s.setPackages(o.InfoPackages)
-	s.out = &outgoing{req: req, late: o.LateOffer, root: s.leg}
+	s.out = &outgoing{req: req, late: o.LateOffer, root: s.leg, anonymous: o.Anonymous != Identified, expires: o.Expires}
 	ring := o.RingTimeout
 	if ring == 0 {
 		ring = m.o.RingTimeout
@@ -92,14 +122,32 @@ func (m *Manager) Call(ctx context.Context, target string, o *CallOptions) (*Ses
 	return s, nil
 }
 
+// inviteFor is the INVITE that o asks for, without a body.
 func inviteFor(uri sip.URI, o *CallOptions) (*sip.Request, error) {
+	uri, fields := splitTarget(uri)
+	for _, f := range o.Headers {
+		name := sip.CanonicalName(f.Name)
+		if slices.Contains(ownFields, name) && name != "Route" {
+			return nil, &sip.FieldError{Field: f.Name, Reason: "written by the library"}
+		}
+	}
 	req := sip.NewRequest(sip.INVITE, uri)
-	err := errors.Join(req.SetTo(sip.NameAddr{URI: uri}), req.SetCallID(sip.NewCallID()))
+	err := errors.Join(req.SetTo(sip.NameAddr{Display: o.ToDisplayName, URI: uri}), req.SetCallID(sip.NewCallID()))
 	if o.From != (sip.NameAddr{}) {
 		err = errors.Join(err, req.SetFrom(o.From.WithTag(sip.NewTag())))
 	}
-	for _, f := range o.Headers {
-		err = errors.Join(err, req.AddHeader(f.Name, f.Value))
+	if o.PreferredIdentity != (sip.NameAddr{}) {
+		err = errors.Join(err, req.SetHeader("P-Preferred-Identity", o.PreferredIdentity.String()))
 	}
-	return req, err
+	if o.Expires != 0 {
+		err = errors.Join(err, setExpires(req, o.Expires))
+	}
+	return req, errors.Join(err, req.SetFields(fields...), req.SetFields(o.Headers...))
+}
+
+func setExpires(req *sip.Request, d time.Duration) error {
+	if d < time.Second || d%time.Second != 0 {
+		return &sip.FieldError{Field: "Expires", Reason: "not whole seconds"}
+	}
+	return req.SetHeader("Expires", strconv.FormatInt(int64(d/time.Second), 10))
 }

@@ -54,10 +54,13 @@ func (d Description) refusal() Description {
 }
 
 // refusalOf returns the final response to an offer that a Media could not
-// answer: 488 where the offer is to blame, else 500. Other errors say more of
+// answer: 488 where the offer is to blame, 480 where the user is, else 500. Other errors say more of
 // our inside than concerns the far end.
 func refusalOf(err error) (sip.StatusCode, []sip.Field) {
-	if !errors.Is(err, ErrUnacceptable) {
+	switch {
+	case errors.Is(err, ErrMediaDenied):
+		return sip.StatusTemporarilyUnavailable, nil
+	case !errors.Is(err, ErrUnacceptable):
 		return sip.StatusServerInternalError, nil
 	}
 	w := sip.Warning{Code: 399, Agent: "sipua", Text: "session description not acceptable"}

@@ -28,9 +28,10 @@ const (
 	EndDialogError                  // a request of ours found the call gone (RFC 5057 §5.1), or nobody at its other end
 	EndTransportLost                // the connection went and the call with it
 	EndClosed                       // the UA was closed
+	EndInternal                     // something of our own failed: the INVITE could not be sent as asked
 )
 
-var endKindNames = [...]string{"bye", "canceled", "rejected", "no answer", "expired", "no ACK", "timeout", "media failed", "dialog error", "transport lost", "closed"}
+var endKindNames = [...]string{"bye", "canceled", "rejected", "no answer", "expired", "no ACK", "timeout", "media failed", "dialog error", "transport lost", "closed", "internal error"}
 
 // String returns the kind in words.
 func (k EndKind) String() string {
@@ -51,7 +52,8 @@ type EndError struct {
 	// Status is the final response that refused the INVITE, the far end's or
 	// ours; zero where there was none.
 	Status sip.StatusCode
-	// Reason has the Reason header fields of the BYE, CANCEL or response (RFC 3326).
+	// Reason has the Reason header fields of the BYE, CANCEL or response that
+	// ended it, as they came or left (RFC 3326); Reasons reads them.
 	Reason []string
 	// Err is what was behind it: a *sip.ResponseError for a refused call, the
 	// media's error, net.ErrClosed. Nil for a plain hang-up.
@@ -75,71 +77,12 @@ func (e *EndError) Error() string {
 // Unwrap returns Err.
 func (e *EndError) Unwrap() error { return e.Err }
 
-// Cause returns the name that JsSIP has for this end, such as "Busy",
-// "Canceled" or "Terminated".
-func (e *EndError) Cause() string {
-	switch e.Kind {
-	case EndBye:
-		return "Terminated"
-	case EndCanceled:
-		return "Canceled"
-	case EndNoAnswer:
-		return "No Answer"
-	case EndExpired:
-		return "Expires"
-	case EndNoACK:
-		return "No ACK"
-	case EndTimeout:
-		return "Request Timeout"
-	case EndMediaFailed:
-		return e.mediaCause()
-	case EndDialogError:
-		return "Dialog Error"
-	case EndTransportLost, EndClosed:
-		return "Connection Error"
-	}
-	if !e.Remote {
-		return "Rejected"
-	}
-	return statusCause(sip.StatusOf(e.Err))
-}
-
-func (e *EndError) mediaCause() string {
-	switch {
-	case errors.Is(e.Err, errNoAnswerSDP):
-		return "Missing SDP"
-	case errors.Is(e.Err, ErrUnacceptable):
-		return "Bad Media Description"
-	case errors.Is(e.Err, errMediaPath):
-		return "RTP Timeout"
-	}
-	return "WebRTC Error"
-}
-
-func statusCause(code sip.StatusCode) string {
-	switch code {
-	case 486, 600:
-		return "Busy"
-	case 403, 603:
-		return "Rejected"
-	case 300, 301, 302, 305, 380:
-		return "Redirected"
-	case 404, 604:
-		return "Not Found"
-	case 480, 410, 408, 430:
-		return "Unavailable"
-	case 484, 424:
-		return "Address Incomplete"
-	case 488, 606:
-		return "Incompatible SDP"
-	case 401, 407:
-		return "Authentication Error"
-	}
-	return "SIP Failure Code"
-}
-
 // errNoAnswerSDP: the response or ACK that had to carry an answer carries none.
 var errNoAnswerSDP = errors.New("session: answer missing")
+
+// ErrMediaDenied is what a MediaFactory returns that may not use the
+// microphone or the camera. An incoming call is then refused with 480.
+var ErrMediaDenied = errors.New("session: access to media denied")
 
 // errMediaPath: ICE or DTLS failed for good.
 var errMediaPath = errors.New("session: media path lost")

@@ -29,6 +29,7 @@ func (s *Session) forkOf(res *sip.Response) *leg { // [locked]
 		s.logError("dialog of "+res.StatusCode().Error(), err)
 		return nil
 	}
+	d.SetAnonymous(s.out.anonymous)
 	l := s.attach(d)
 	s.out.forks = append(s.out.forks, l)
 	if offer := s.out.root.open; offer != nil {

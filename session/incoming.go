@@ -66,6 +66,11 @@ func (in *Incoming) To() sip.NameAddr { return in.s.LocalIdentity() }
 // (RFC 3325 §9.1).
 func (in *Incoming) AssertedIdentity() []sip.NameAddr { return in.s.AssertedIdentity() }
 
+// Anonymous reports whether the caller wants to stay unknown: it calls itself
+// anonymous, or asks for privacy (RFC 3323 §4.1.1.3, §4.2). What From and
+// AssertedIdentity name must then not be shown, even where a server told.
+func (in *Incoming) Anonymous() bool { return isPrivate(in.Request()) }
+
 // CallID is the Call-ID of the call, which the Session of an answered one
 // keeps.
 func (in *Incoming) CallID() string { return in.s.CallID() }
@@ -113,10 +118,40 @@ func (in *Incoming) Reject(code sip.StatusCode, o *RejectOptions) error {
 // Redirect refers the caller to other addresses with 302 (RFC 3261 §21.3.3). A
 // sips: address is refused with sip.ErrSIPS.
 func (in *Incoming) Redirect(contacts ...sip.NameAddr) error {
-	if len(contacts) == 0 {
+	return in.RedirectWith(nil, contacts...)
+}
+
+// RedirectOptions shape a redirection. Nil means all defaults.
+type RedirectOptions struct {
+	// Code is the status, 300 to 399; zero means 302. Only a 380 may go without
+	// an address (RFC 3261 §21.3).
+	Code sip.StatusCode
+	// Reason replaces the RFC's reason phrase.
+	Reason string
+	// Diversion tells who sends the caller elsewhere, whom it asked for, and
+	// why: a word of RFC 5806 §4 such as "user-busy". Empty tells nothing.
+	Diversion string
+	// Headers are added to the response.
+	Headers []sip.Field
+}
+
+// RedirectWith is Redirect with a status and fields of the application's
+// choice. Contacts keep their parameters: q says which one to try first.
+func (in *Incoming) RedirectWith(o *RedirectOptions, contacts ...sip.NameAddr) error {
+	if o == nil {
+		o = &RedirectOptions{}
+	}
+	code := o.Code
+	if code == 0 {
+		code = sip.StatusMovedTemporarily
+	}
+	if !code.IsRedirection() || len(contacts) == 0 && code != sip.StatusAlternativeService {
 		return ErrState
 	}
-	fields := make([]sip.Field, 0, len(contacts))
+	fields := slices.Clone(o.Headers)
+	if o.Diversion != "" {
+		fields = append(fields, sip.Field{Name: "Diversion", Value: sip.NewDiversion(in.Request().URI(), o.Diversion, 1).String()})
+	}
 	for _, c := range contacts {
 		if c.URI.Scheme == "sips" {
 			return &sip.TargetError{Target: c.URI.String(), Reason: "sips is not supported", Err: sip.ErrSIPS}
@@ -124,8 +159,8 @@ func (in *Incoming) Redirect(contacts ...sip.NameAddr) error {
 		fields = append(fields, sip.Field{Name: "Contact", Value: c.String()})
 	}
 	return in.decide(func(s *Session) {
-		s.step(inReject, event{code: sip.StatusMovedTemporarily, fields: fields, end: &EndError{Kind: EndRejected}})
-	}, "", fields)
+		s.step(inReject, event{code: code, reason: o.Reason, fields: fields, end: &EndError{Kind: EndRejected}})
+	}, o.Reason, fields)
 }
 
 // decide makes a move while the call waits for a decision.
@@ -141,16 +176,6 @@ func (in *Incoming) decide(move func(*Session), reason string, fields []sip.Fiel
 	}
 	move(s)
 	return nil
-}
-
-// checkFields refuses what a setter refuses, before anything happens.
-func checkFields(reason string, fields []sip.Field) error {
-	probe := &sip.Response{}
-	err := probe.SetStatus(sip.StatusOK, reason)
-	for _, f := range fields {
-		err = errors.Join(err, probe.AddHeader(f.Name, f.Value))
-	}
-	return err
 }
 
 // Answer accepts the call: it makes the media, answers the caller's offer, or

@@ -3,6 +3,8 @@ package session
 import (
 	"context"
 	"errors"
+	"net"
+	"time"
 
 	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/sip/core"
@@ -18,6 +20,10 @@ type outgoing struct {
 	bound  *leg // the fork that has the media of the offer
 	won    *leg
 	ring   *core.Timer
+
+	anonymous bool
+	expires   time.Duration // of the INVITE; 0: no limit
+	expire    *core.Timer
 }
 
 // prepare makes the offer, or sends the INVITE at once where it carries none.
@@ -56,6 +62,7 @@ func (s *Session) sendInvite(d Description) { // [locked]
 	s.addPackages(s.out.req)
 	s.out.invite = &core.Outgoing{
 		Request:    s.out.req,
+		Anonymous:  s.out.anonymous,
 		Wait:       s.m.o.RingTimeout,
 		OnResponse: s.inviteResponse,
 		OnFail: func(err error) {
@@ -67,6 +74,15 @@ func (s *Session) sendInvite(d Description) { // [locked]
 	if sent := s.out.invite.Sent(); sent != nil {
 		s.local = sent.From()
 	}
+	if s.out.expires > 0 {
+		s.out.expire = s.after(s.out.expires, s.expired)
+	}
+}
+
+// expired gives the call up when the INVITE's Expires has passed (RFC 3261
+// §13.2.1).
+func (s *Session) expired() { // [locked]
+	s.step(inRingTimeout, event{end: &EndError{Kind: EndExpired, Err: &sip.TimeoutError{Timer: "Expires", Method: sip.INVITE}}})
 }
 
 // inviteFailure says how a call ended that got no final response.
@@ -77,9 +93,15 @@ func inviteFailure(err error) *EndError {
 		return &EndError{Kind: EndTimeout, Err: err}
 	case errors.Is(err, context.Canceled):
 		return &EndError{Kind: EndCanceled, Err: err}
+	case errors.Is(err, net.ErrClosed):
+		return &EndError{Kind: EndTransportLost, Err: err}
 	}
-	return &EndError{Kind: EndTransportLost, Err: err}
+	return &EndError{Kind: EndInternal, Err: err}
 }
+
+// errNoDialog is behind the end of a call whose 2xx makes no dialog: its
+// Contact or its Record-Route cannot be read.
+var errNoDialog = errors.New("session: response makes no dialog")
 
 // inviteResponse takes each response to the INVITE, those of every fork.
 func (s *Session) inviteResponse(res *sip.Response) { // [locked]
@@ -124,8 +146,7 @@ func (s *Session) success(res *sip.Response) { // [locked]
 	switch {
 	case l == nil:
 		if s.out.won == nil {
-			s.step(inFailure, event{end: &EndError{Remote: true, Kind: EndDialogError,
-				Err: &sip.ResponseError{Method: sip.INVITE, Response: res}}})
+			s.step(inFailure, event{end: &EndError{Remote: true, Kind: EndDialogError, Err: errNoDialog}})
 		}
 	case l.resend != nil:
 		l.resend()
@@ -148,6 +169,7 @@ func (s *Session) success(res *sip.Response) { // [locked]
 func (s *Session) answered(l *leg, res *sip.Response) { // [locked]
 	s.out.won = l
 	s.out.ring.Stop()
+	s.out.expire.Stop()
 	l.dialog.Confirm(res)
 	l.learnPackages(res)
 	l.inherit()

@@ -119,7 +119,10 @@ func (s *Session) refuse(e event) { // [locked]
 	if e.end != nil {
 		e.end.Status = code
 	}
-	s.in.req.Reply(code, e.reason, e.fields...)
+	res := s.in.req.NewResponse(code, e.reason)
+	s.logError("header of "+code.Error(), res.SetFields(e.fields...))
+	s.logError("body of "+code.Error(), e.desc.into(res))
+	s.in.req.Respond(res)
 }
 
 func (i *incoming) stopTimers() { // [locked]

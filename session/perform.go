@@ -27,6 +27,7 @@ func (s *Session) step(in usageInput, e event) { // [locked]
 	before := s.usage.state
 	do := s.usage.step(in)
 	if s.usage.state.Ended() && !before.Ended() {
+		s.because(e.end)
 		s.ackBeforeTheEnd()
 	}
 	if do&doInvite != 0 {
@@ -43,7 +44,8 @@ func (s *Session) step(in usageInput, e event) { // [locked]
 	}
 	if do&doCancel != 0 {
 		s.out.ring.Stop()
-		s.out.invite.Cancel()
+		s.out.expire.Stop()
+		s.out.invite.Cancel(s.parting.all()...)
 	}
 	if do&doRefuse != 0 {
 		s.refuse(e)
@@ -67,6 +69,11 @@ func (s *Session) step(in usageInput, e event) { // [locked]
 
 // hangup ends the call from our side; cause is what was behind it, if anything.
 func (s *Session) hangup(cause error) { // [locked]
+	s.step(inHangup, event{end: s.hangupEnd(cause), code: sip.StatusTemporarilyUnavailable})
+}
+
+// hangupEnd is how a call ends that we hang up now.
+func (s *Session) hangupEnd(cause error) *EndError { // [locked]
 	end := &EndError{Kind: EndBye, Err: cause}
 	switch s.usage.state {
 	case Preparing, Calling, Early:
@@ -74,7 +81,7 @@ func (s *Session) hangup(cause error) { // [locked]
 	case Ringing, Answering:
 		end.Kind = EndRejected
 	}
-	s.step(inHangup, event{end: end, code: sip.StatusTemporarilyUnavailable})
+	return end
 }
 
 // finish tells the application that the call is over and closes its legs.

@@ -57,7 +57,7 @@ type Session struct {
 	started   time.Time
 	ended     time.Time
 	err       *EndError
-	byeReason string // Reason of the BYE to come
+	parting   parting // of the BYE or CANCEL to come
 	timers    []*core.Timer
 	transfers []*transfer
 	dialling  []*dialling     // the first has its turn
@@ -200,27 +200,5 @@ func (s *Session) isSettled() bool {
 		return true
 	default:
 		return false
-	}
-}
-
-// Hangup ends the call, whatever its state: BYE, CANCEL or a 480. It returns
-// when the far end has confirmed, or with ctx's cause while the session
-// finishes in the background. Ending a call that is over does nothing.
-func (s *Session) Hangup(ctx context.Context) error {
-	c := s.m.core
-	c.Lock()
-	s.hangup(nil)
-	if s.usage.state == Terminated {
-		c.Unlock()
-		return nil
-	}
-	gone := make(chan struct{})
-	s.gone = append(s.gone, gone)
-	c.Unlock()
-	select {
-	case <-gone:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }

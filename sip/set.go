@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"errors"
 	"slices"
 	"strings"
 )
@@ -52,6 +53,26 @@ func (m *message) AddHeader(name, value string) error {
 	}
 	m.fields = append(m.fields, f)
 	return nil
+}
+
+// SetFields puts these fields in place of those of the same names: several of one name all stay. Errors are
+// those of SetHeader; a field that cannot be set is left out and the others are set.
+func (m *message) SetFields(fields ...Field) error {
+	var err error
+	for i, f := range fields {
+		id, name := identify(f.Name)
+		again := slices.ContainsFunc(fields[:i], func(g Field) bool { return equalFold(CanonicalName(g.Name), name) })
+		f, e := newField(f.Name, f.Value)
+		switch {
+		case e != nil:
+			err = errors.Join(err, e)
+		case again && m.next(0, id, name) >= 0:
+			m.fields = append(m.fields, f)
+		default:
+			m.set(f)
+		}
+	}
+	return err
 }
 
 // PrependHeader puts a field before the first of that name, or at the top. Errors are those of SetHeader.

@@ -62,6 +62,31 @@ func TestRelayOnly(t *testing.T) {
 	})
 }
 
+// TestRelayOnlyFactory is what a call that hides its addresses gets its media
+// from.
+func TestRelayOnlyFactory(t *testing.T) {
+	if _, err := New(Options{RelayOnly: true}).(*Factory).RelayOnly(); !errors.Is(err, session.ErrNoRelay) {
+		t.Errorf("without TURN: %v", err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		va, vt := n.host("10.0.0.1"), n.host("10.0.0.3")
+		n.start()
+		server := turnServer(t, vt, "10.0.0.3")
+		defer server.Close()
+		o := Options{TURNServers: []TURNServer{{URLs: []string{"turn:10.0.0.3"}, Username: "alice", Credential: "secret"}}}
+		a := newEnd(t, va, o)
+		defer a.close()
+		hiding := ok[session.MediaFactory](t)(a.factory.RelayOnly())
+		media := ok[session.Media](t)(hiding.NewMedia(session.MediaOptions{Events: a.events()}))
+		defer media.Close()
+		offer := ok[session.Description](t)(media.Offer(context.Background(), session.OfferOptions{}))
+		if strings.Contains(string(offer.Body), "10.0.0.1") || !strings.Contains(string(offer.Body), "10.0.0.3 ") {
+			t.Errorf("the offer gives our address away:\n%s", offer.Body)
+		}
+	})
+}
+
 // TestDefaultCandidate: the relayed one, until another is nominated.
 func TestDefaultCandidate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

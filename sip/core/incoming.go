@@ -76,13 +76,11 @@ func (in *Incoming) Respond(res *sip.Response) {
 	in.server.Respond(res)
 }
 
-// Reply is NewResponse with fields added, and Respond. A field that cannot be
-// sent is left out. Locked.
+// Reply is NewResponse with these fields, in place of its own of their names,
+// and Respond. A field that cannot be sent is left out. Locked.
 func (in *Incoming) Reply(code sip.StatusCode, reason string, fields ...sip.Field) {
 	res := in.NewResponse(code, reason)
-	for _, f := range fields {
-		_ = res.SetHeader(f.Name, f.Value)
-	}
+	_ = res.SetFields(fields...)
 	in.Respond(res)
 }
 
