@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/gosipua/sipua"
 	"github.com/gosipua/sipua/session"
+	"github.com/gosipua/sipua/session/rtc"
 	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/sip/siptest"
 )
@@ -323,6 +325,10 @@ func (w *world) talker(user string) *phone {
 			},
 			Refer: func(_ *session.Session, r session.ReferProgress) { p.note("REFER %d", int(r.Code)) },
 		}
+		cfg.Handler.Message = func(_ context.Context, req *sip.Request) sip.StatusCode {
+			p.note("message %s", req.Body())
+			return sip.StatusOK
+		}
 	})
 	return p
 }
@@ -432,4 +438,161 @@ func holdAndBack(l, other *line) {
 		w.t.Errorf("there %+v afterwards", h)
 	}
 	talking(l, other)
+}
+
+// setupRow is something that happens to a call before it is up, or instead.
+type setupRow struct {
+	name string
+	run  func(w *world, alice, bob *phone)
+}
+
+// callSetup has to work whatever the server is.
+var callSetup = []setupRow{
+	{"answered", func(w *world, alice, bob *phone) { talking(alice.talk(bob)) }},
+	{"answered the other way", func(w *world, alice, bob *phone) { talking(bob.talk(alice)) }},
+	{"without an offer", func(w *world, alice, bob *phone) {
+		answer := bob.answers()
+		a := &line{w: w, phone: alice, out: rtc.NewTrack(rtc.Audio)}
+		var err error
+		a.Session, err = alice.Call(w.t.Context(), "bob", &session.CallOptions{Media: w.media(a.out), LateOffer: true})
+		w.must(err)
+		a.listen()
+		talking(a, answer())
+	}},
+	{"canceled", func(w *world, alice, bob *phone) {
+		s, err := alice.Invite(w.t.Context(), "bob", nil)
+		w.must(err)
+		in := <-bob.calls
+		time.Sleep(time.Second)
+		w.must(s.Hangup(w.t.Context()))
+		<-in.Context().Done()
+		if end := w.end(in.Context()); end.Kind != session.EndCanceled || !end.Remote {
+			w.t.Errorf("ended with %v", end)
+		}
+	}},
+	{"answered elsewhere", func(w *world, alice, bob *phone) {
+		other := w.talker("bob")
+		answer := bob.answers()
+		s, err := alice.Invite(w.t.Context(), "bob", nil)
+		w.must(err)
+		in := <-other.calls
+		w.must(s.WaitAnswered(w.t.Context()))
+		answer()
+		<-in.Context().Done()
+		if end := w.end(in.Context()); end.Kind != session.EndCanceled || len(end.Reason) != 1 || !strings.Contains(end.Reason[0], "cause=200") {
+			w.t.Errorf("ended with %+v", end)
+		}
+		w.must(s.Hangup(w.t.Context()))
+	}},
+	{"refused", func(w *world, alice, bob *phone) {
+		for _, code := range []sip.StatusCode{400, 403, 404, 408, 410, 415, 480, 486, 488, 500, 600, 603, 604, 606} {
+			go func() { (<-bob.calls).Reject(code, nil) }()
+			_, err := alice.Call(w.t.Context(), "bob", nil)
+			if !errors.Is(err, code) {
+				w.t.Errorf("refused with %d: %v", int(code), err)
+			}
+		}
+	}},
+	{"redirected", func(w *world, alice, bob *phone) {
+		target := sip.URI{Scheme: "sip", User: "carol", Host: "example.com"}
+		go func() { (<-bob.calls).Redirect(sip.NameAddr{URI: target}) }()
+		_, err := alice.Call(w.t.Context(), "bob", nil)
+		var refusal *sip.ResponseError
+		if !errors.As(err, &refusal) || refusal.StatusCode() != sip.StatusMovedTemporarily {
+			w.t.Fatalf("redirected: %v", err)
+		}
+		if contact, ok := refusal.Response.Contact(); !ok || contact.URI != target {
+			w.t.Errorf("redirected to %v", contact)
+		}
+	}},
+	{"nobody there", func(w *world, alice, bob *phone) {
+		_, err := alice.Call(w.t.Context(), "nobody", nil)
+		if !errors.Is(err, sip.StatusNotFound) {
+			w.t.Errorf("unknown user: %v", err)
+		}
+		_, err = alice.Call(w.t.Context(), "carol", nil)
+		if !errors.Is(err, sip.StatusTemporarilyUnavailable) {
+			w.t.Errorf("user who is not registered: %v", err)
+		}
+	}},
+	{"nobody answers", func(w *world, alice, bob *phone) {
+		_, err := alice.Call(w.t.Context(), "bob", nil)
+		if !errors.Is(err, sip.StatusTemporarilyUnavailable) {
+			w.t.Errorf("ended with %v", err)
+		}
+		<-bob.calls
+	}},
+	{"given up after a while", func(w *world, alice, bob *phone) {
+		_, err := alice.Call(w.t.Context(), "bob", &session.CallOptions{RingTimeout: 20 * time.Second})
+		if err == nil || !strings.Contains(err.Error(), "canceled") && !strings.Contains(err.Error(), "no answer") {
+			w.t.Errorf("ended with %v", err)
+		}
+		<-(<-bob.calls).Context().Done()
+	}},
+	{"the callee is cut off while it rings", func(w *world, alice, bob *phone) {
+		s, err := alice.Invite(w.t.Context(), "bob", nil)
+		w.must(err)
+		<-bob.calls
+		for _, b := range w.srv.Bindings("bob") {
+			b.Conn.Drop()
+		}
+		if err := s.WaitAnswered(w.t.Context()); !errors.Is(err, sip.StatusTemporarilyUnavailable) {
+			w.t.Errorf("ended with %v", err)
+		}
+	}},
+	{"the callee sees who calls", func(w *world, alice, bob *phone) {
+		s, err := alice.Invite(w.t.Context(), "bob", &session.CallOptions{Headers: []sip.Field{{Name: "X-Ticket", Value: "7"}}})
+		w.must(err)
+		in := <-bob.calls
+		if user := in.From().URI.User; user != "alice" {
+			w.t.Errorf("a call from %q", user)
+		}
+		if got := in.Request().Header("X-Ticket"); got != "7" {
+			w.t.Errorf("X-Ticket: %q", got)
+		}
+		if asserted := in.AssertedIdentity(); w.kind == siptest.Asterisk && (len(asserted) != 1 || asserted[0].URI.User != "alice") {
+			w.t.Errorf("asserted %v", asserted)
+		}
+		w.must(s.Hangup(w.t.Context()))
+	}},
+	{"MESSAGE", func(w *world, alice, bob *phone) {
+		w.must(alice.SendMessage(w.t.Context(), "bob", "grüße", nil))
+		bob.until("message grüße")
+	}},
+	{"many in a row", func(w *world, alice, bob *phone) {
+		for range 10 {
+			a, b := alice.talk(bob)
+			a.heardBy(b)
+			w.must(b.Hangup(w.t.Context()))
+			<-a.Context().Done()
+		}
+	}},
+}
+
+func TestCallSetup(t *testing.T) {
+	for _, row := range callSetup {
+		t.Run(row.name, func(t *testing.T) {
+			eachPersonality(t, func(w *world) {
+				alice, bob := w.talker("alice"), w.talker("bob")
+				row.run(w, alice, bob)
+				for _, s := range append(alice.Calls(), bob.Calls()...) {
+					w.must(s.Hangup(w.t.Context()))
+				}
+				time.Sleep(time.Minute)
+				if n := len(w.srv.Calls()); n > 0 {
+					w.t.Errorf("the server still has %d calls", n)
+				}
+			})
+		})
+	}
+}
+
+// end is how a call has ended.
+func (w *world) end(ctx context.Context) *session.EndError {
+	w.t.Helper()
+	var end *session.EndError
+	if !errors.As(context.Cause(ctx), &end) {
+		w.t.Fatalf("ended with %v", context.Cause(ctx))
+	}
+	return end
 }

@@ -111,9 +111,7 @@ func (s *Server) b2bua(c *Conn, req *sip.Request, data []byte) bool {
 		}
 		return true
 	}
-	switch req.Method() {
-	case sip.INVITE, sip.MESSAGE:
-	default:
+	if m := req.Method(); m != sip.INVITE && (m != sip.MESSAGE || s.traits.accepts == 0) {
 		return false
 	}
 	if res := s.refuse(req); res != nil {
@@ -136,10 +134,8 @@ func (s *Server) b2bua(c *Conn, req *sip.Request, data []byte) bool {
 		s.reply(c, req, s.dress(s.newResponse(req, code), nil))
 	case targets[0].script != nil:
 		return false
-	case req.Method() == sip.MESSAGE && s.traits.accepts != 0:
-		s.passMessage(c, req, targets)
 	case req.Method() == sip.MESSAGE:
-		return false
+		s.passMessage(c, req, targets)
 	default:
 		s.newCall(c, req, targets)
 	}
