@@ -258,6 +258,11 @@ type Config struct {
 	// false: the far side chooses. From JsSIP; RFC 4028 §7.1.
 	SessionTimersForceRefresher bool `json:"session_timers_force_refresher"`
 
+	// InfoPackages are the Info Packages that calls take which bring no list of
+	// their own; Handler.Session.Info gets their INFO requests. Default none. From
+	// sipua; RFC 6086 §5.2.2.
+	InfoPackages []string `json:"info_packages"`
+
 	// AcceptAnyUser takes initial requests for any user: the server chose us. With
 	// false they must name the user of URI, of Contact or of a GRUU, else the
 	// answer is 404. Default true. From sipua; RFC 3261 §8.2.2.1.
@@ -323,6 +328,7 @@ func (c Config) Clone() Config {
 	c.ContactParams = maps.Clone(c.ContactParams)
 	c.ContactURIParams = maps.Clone(c.ContactURIParams)
 	c.ExtraHeaders = slices.Clone(c.ExtraHeaders)
+	c.InfoPackages = slices.Clone(c.InfoPackages)
 	c.WSServers = slices.Clone(c.WSServers)
 	for i := range c.WSServers {
 		s := &c.WSServers[i]

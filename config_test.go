@@ -88,9 +88,10 @@ var fieldCases = map[string]fieldCase{
 	"ContactURIParams": {json: `{"pn-provider": "fcm", "pn-prid": "a:b/c"}`, bad: func(c *Config) {
 		c.ContactURIParams = map[string]string{"transport": "udp"}
 	}},
-	"InstanceID": withRandom(text(`"f81d4fae-7dec-11d0-a765-00a0c91e6bf6"`, nil, func(c *Config) *string { return &c.InstanceID })),
-	"ViaHost":    withRandom(text(`"client.example.com"`, nil, func(c *Config) *string { return &c.ViaHost })),
-	"UserAgent":  text(`"phone/1.0"`, "sipua", func(c *Config) *string { return &c.UserAgent }),
+	"InstanceID":   withRandom(text(`"f81d4fae-7dec-11d0-a765-00a0c91e6bf6"`, nil, func(c *Config) *string { return &c.InstanceID })),
+	"ViaHost":      withRandom(text(`"client.example.com"`, nil, func(c *Config) *string { return &c.ViaHost })),
+	"UserAgent":    text(`"phone/1.0"`, "sipua", func(c *Config) *string { return &c.UserAgent }),
+	"InfoPackages": {json: `["infoDtmf", "g.3gpp.mid-call"]`, bad: func(c *Config) { c.InfoPackages = []string{"a b"} }},
 	"ExtraHeaders": {json: `["X-Foo: bar", "P-Access-Network-Info: IEEE-802.11"]`, bad: func(c *Config) {
 		c.ExtraHeaders = []sip.Field{{Name: "Via", Value: "SIP/2.0/WS x"}}
 	}},

@@ -114,6 +114,11 @@ func (c *Config) validateIdentity(p *problems) {
 	}
 	p.text("user_agent", c.UserAgent)
 	p.extraHeaders(c.ExtraHeaders)
+	for _, name := range c.InfoPackages {
+		if !isToken(name) {
+			p.add("info_packages", name, "is not the name of an Info Package")
+		}
+	}
 }
 
 // extraHeaders refuses fields that the UA writes itself and what is no field.

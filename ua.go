@@ -215,6 +215,7 @@ func (ua *UA) wireCalls(cfg *Config) {
 		NoAnswerTimeout: cfg.NoAnswerTimeout,
 		RingTimeout:     cfg.RingTimeout,
 		MaxCalls:        cfg.MaxCalls,
+		InfoPackages:    cfg.InfoPackages,
 		Logger:          cfg.Logger,
 	})
 }
