@@ -182,9 +182,11 @@ func (s *Session) sendTone(ctx context.Context, digit rune, o *DTMFOptions) erro
 	}
 	next := time.Now().Add(o.Duration + o.Gap)
 	err := s.sendDigit(ctx, digit, o)
-	s.m.core.Lock()
-	s.dialNext = next
-	s.m.core.Unlock()
+	if err == nil || ctx.Err() != nil { // it was heard, or some of it
+		s.m.core.Lock()
+		s.dialNext = next
+		s.m.core.Unlock()
+	}
 	return err
 }
 
