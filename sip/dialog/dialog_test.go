@@ -175,6 +175,32 @@ Content-Length: 0
 	}
 }
 
+// RFC 3261 §16.12.1.2: a strict router behind the first hop is the business of
+// the proxy before it.
+func TestStrictRouterOnTheWay(t *testing.T) {
+	text := with(invite, "Record-Route: <sip:p4.domain.com;lr>\nRecord-Route: <sip:p3.middle.com>\nRecord-Route: <sip:p2.example.com;lr>\nRecord-Route: <sip:p1.example.com;lr>")
+	d, err := dialog.NewServer(request(t, text), "a6c85cf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `BYE sip:alice@pc33.atlanta.com SIP/2.0
+Route: <sip:p4.domain.com;lr>
+Route: <sip:p3.middle.com>
+Route: <sip:p2.example.com;lr>
+Route: <sip:p1.example.com;lr>
+From: "Bob" <sip:bob@biloxi.com>;tag=a6c85cf
+To: "Alice" <sip:alice@atlanta.com>;tag=1928301774
+Call-ID: a84b4c76e66710
+CSeq: 1 BYE
+Content-Length: 0
+
+`
+	checkText(t, d.NewRequest(sip.BYE), want)
+	// A target refresh request brings a target and never a route (§12.2).
+	d.Refresh(request(t, strings.Replace(with(invite, proxies), "alice@pc33", "alice@pc34", 1)))
+	checkText(t, d.NewRequest(sip.BYE), strings.NewReplacer("pc33", "pc34", "CSeq: 1", "CSeq: 2").Replace(want))
+}
+
 func TestClientStates(t *testing.T) {
 	for _, tt := range []struct {
 		status string
@@ -274,6 +300,7 @@ func TestReceive(t *testing.T) {
 		{server, "314160", 0},
 		{server, "314159", 500},
 		{server, "314200", 0},
+		{server, "314200", 0}, // not lower
 		{server, "4294967295", 0},
 		{client(t, ""), "0", 0}, // nothing is known of the far side's numbers
 	} {
