@@ -52,6 +52,7 @@ type kamailioOptions struct {
 type kamailioConfig struct {
 	kamailioOptions
 	WSPort, WSSPort    int
+	UDPPort            int // for sipp, which is not asked for a password
 	Certificate, Key   string
 	Domain             string
 	Users              string // alternatives of a regular expression
@@ -68,6 +69,7 @@ var kamailioTemplate string
 type kamailio struct {
 	WS  string // URL of the server over plain WebSocket
 	WSS string // URL of the server over TLS, with the certificate of sharedCertificate
+	UDP string // address of the server for sipp
 
 	dir      string
 	http     string
@@ -82,20 +84,18 @@ func startKamailio(t testing.TB, opts kamailioOptions) *kamailio {
 	t.Helper()
 	need(t, "kamailio")
 	cert := sharedCertificate(t)
-	ws, wss := freePort(t), freePort(t)
-	for wss == ws {
-		wss = freePort(t)
-	}
+	ws, wss, udp := freePort(t), freePort(t), freePort(t)
 	k := &kamailio{
 		WS:       fmt.Sprintf("ws://127.0.0.1:%d", ws),
 		WSS:      fmt.Sprintf("wss://127.0.0.1:%d", wss),
+		UDP:      fmt.Sprintf("127.0.0.1:%d", udp),
 		dir:      t.TempDir(),
 		http:     fmt.Sprintf("http://127.0.0.1:%d", ws),
 		instance: fmt.Sprintf("kamailio-%d-%d", os.Getpid(), ws),
 	}
 	k.configure(t, kamailioConfig{
 		kamailioOptions: opts.withDefaults(),
-		WSPort:          ws, WSSPort: wss,
+		WSPort:          ws, WSSPort: wss, UDPPort: udp,
 		Certificate: cert.certFile, Key: cert.keyFile,
 		Domain: sipDomain, Users: strings.Join(users, "|"), PasswordPrefix: passwordPrefix,
 		Instance: k.instance, ConnectionLifetime: 130,
