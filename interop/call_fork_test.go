@@ -11,66 +11,78 @@ import (
 	"github.com/gosipua/sipua/sip"
 )
 
-// TestCallForked: a call to an address that two devices have registered.
+// TestCallForked: a call to an address that three browsers have registered.
 //
 // Only a forking proxy of others' making can judge that we keep its branches apart: their early dialogs, the winner's
-// 200, the CANCEL of the losers and the one status of several refusals.
+// 200, the CANCEL of the losers and the one status of several refusals; and only browsers of different make answer the
+// same offer in different ways.
 func TestCallForked(t *testing.T) {
 	t.Parallel()
 	k := startKamailio(t, kamailioOptions{})
-	alice, first, second := newUA(t, k, "alice", sipua.Config{}), newPage(t, k, "bob"), newPage(t, k, "bob")
-	k.waitBindings(t, "bob", 2)
-	dial := func(t *testing.T) (ours *uaCall, a, b *pageCall) {
+	alice := newUA(t, k, "alice", sipua.Config{})
+	pages := []*page{newPage(t, k, "bob"), newSIPJSPage(t, k, "bob"), newFirefoxPage(t, k, "bob")}
+	k.waitBindings(t, "bob", len(pages))
+	dial := func(t *testing.T) (ours *uaCall, theirs []*pageCall) {
 		t.Helper()
 		ours = alice.invite("bob", session.CallOptions{}, rtc.Options{})
-		for range 2 {
+		for range pages {
 			if status := next(t, "a provisional response", ours.rings); status != 180 {
 				t.Errorf("progress with %d, want 180", status)
 			}
 		}
-		return ours, first.waitCall(), second.waitCall()
+		for _, p := range pages {
+			theirs = append(theirs, p.waitCall())
+		}
+		return ours, theirs
+	}
+	canceled := func(t *testing.T, calls ...*pageCall) {
+		t.Helper()
+		for _, c := range calls {
+			if e := c.waitEvent("failed"); e.Originator != "remote" || e.Cause != "Canceled" {
+				t.Errorf("%s of %s: %+v, want Canceled", c.p.Peer, c.p.User, e)
+			}
+		}
 	}
 
-	t.Run("one answers", func(t *testing.T) {
-		ours, a, b := dial(t)
-		b.answer()
+	for winner, name := range []string{"JsSIP answers", "SIP.js answers", "Firefox answers"} {
+		t.Run(name, func(t *testing.T) {
+			ours, theirs := dial(t)
+			theirs[winner].answer()
+			ours.waitAnswered()
+			canceled(t, append(theirs[:winner:winner], theirs[winner+1:]...)...)
+			theirs[winner].waitEvent("confirmed")
+			ours.waitAudio(25)
+			theirs[winner].waitAudio(25)
+			theirs[winner].hangup()
+			ours.waitEnd()
+		})
+	}
+	t.Run("two refuse and one answers", func(t *testing.T) {
+		ours, theirs := dial(t)
+		theirs[0].reject(486)
+		theirs[0].waitEvent("failed")
+		theirs[1].reject(480)
+		theirs[1].waitEvent("failed")
+		theirs[2].answer()
 		ours.waitAnswered()
-		if e := a.waitEvent("failed"); e.Originator != "remote" || e.Cause != "Canceled" {
-			t.Errorf("the other one: %+v, want Canceled", e)
-		}
-		b.waitEvent("confirmed")
-		ours.waitAudio(25)
-		b.waitAudio(25)
-		b.hangup()
-		ours.waitEnd()
-	})
-	t.Run("one refuses and one answers", func(t *testing.T) {
-		ours, a, b := dial(t)
-		a.reject(486)
-		a.waitEvent("failed")
-		b.answer()
-		ours.waitAnswered()
-		b.waitAudio(25)
+		theirs[2].waitAudio(25)
 		ours.hangup()
-		b.waitEvent("ended")
+		theirs[2].waitEvent("ended")
 	})
-	t.Run("both refuse", func(t *testing.T) {
-		ours, a, b := dial(t)
-		a.reject(480)
-		b.reject(486)
+	t.Run("all refuse", func(t *testing.T) {
+		ours, theirs := dial(t)
+		theirs[0].reject(480)
+		theirs[1].reject(486)
+		theirs[2].reject(486)
 		if err := ours.WaitAnswered(step(t)); sip.StatusOf(err) != 480 && sip.StatusOf(err) != 486 {
 			t.Errorf("refused with %v, want 480 or 486", err)
 		}
 		ours.waitEnd()
 	})
 	t.Run("canceled", func(t *testing.T) {
-		ours, a, b := dial(t)
+		ours, theirs := dial(t)
 		ours.hangup()
-		for _, c := range []*pageCall{a, b} {
-			if e := c.waitEvent("failed"); e.Cause != "Canceled" {
-				t.Errorf("page: %+v, want Canceled", e)
-			}
-		}
+		canceled(t, theirs...)
 	})
 }
 

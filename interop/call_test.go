@@ -115,6 +115,9 @@ func (c *pageCall) unholdByUpdate() { c.p.t.Helper(); c.do("unhold", map[string]
 // renegotiate sends a re-INVITE that changes nothing.
 func (c *pageCall) renegotiate() { c.p.t.Helper(); c.do("renegotiate", nil) }
 
+// camera makes the page send its picture from the next offer on, of either side.
+func (c *pageCall) camera() { c.p.t.Helper(); c.do("camera", nil) }
+
 // refresh sends the UPDATE without an offer by which JsSIP's session timer asks whether we are there (RFC 4028).
 func (c *pageCall) refresh() { c.p.t.Helper(); c.do("refresh", nil) }
 
@@ -153,8 +156,8 @@ func (c *pageCall) refer(target string) {
 	c.do("refer", map[string]any{"target": target})
 }
 
-// audioStats is what Chromium has counted of a call's audio since it began.
-type audioStats struct {
+// mediaStats is what the browser has counted of a call since it began: of its audio, unless said otherwise.
+type mediaStats struct {
 	InPackets     int     `json:"inPackets"`
 	InBytes       int     `json:"inBytes"`
 	InEnergy      float64 `json:"inEnergy"` // of what was decoded: rises with sound, not with silence
@@ -162,15 +165,17 @@ type audioStats struct {
 	OutPackets    int     `json:"outPackets"`
 	OutBytes      int     `json:"outBytes"`
 	OutCodec      string  `json:"outCodec"`
+	InFrames      int     `json:"inFrames"`      // of video, decoded
+	OutFrames     int     `json:"outFrames"`     // of video
 	DTLS          string  `json:"dtls"`          // state
 	Local         string  `json:"local"`         // type of the selected candidate: host, srflx, prflx, relay
 	Remote        string  `json:"remote"`        // likewise
 	RelayProtocol string  `json:"relayProtocol"` // udp, tcp or tls, where Local is relay
 }
 
-func (c *pageCall) stats() audioStats {
+func (c *pageCall) stats() mediaStats {
 	c.p.t.Helper()
-	var s audioStats
+	var s mediaStats
 	c.p.do("stats", map[string]any{"call": c.id}, &s)
 	return s
 }
@@ -181,28 +186,42 @@ const (
 )
 
 // waitAudio waits until, from now on, packets more have come in and gone out and sound was heard.
-func (c *pageCall) waitAudio(packets int) audioStats {
+func (c *pageCall) waitAudio(packets int) mediaStats {
 	c.p.t.Helper()
-	return c.waitStats("audio both ways", func(first, _, now audioStats) bool {
+	return c.waitStats("audio both ways", func(first, _, now mediaStats) bool {
 		return now.InPackets-first.InPackets >= packets && now.OutPackets-first.OutPackets >= packets &&
 			now.InEnergy-first.InEnergy > audible
 	})
 }
 
+// waitVideo waits until, from now on, pictures were sent and pictures that came in were decoded.
+func (c *pageCall) waitVideo() {
+	c.p.t.Helper()
+	c.waitStats("video both ways", func(first, _, now mediaStats) bool {
+		return now.InFrames-first.InFrames >= 10 && now.OutFrames-first.OutFrames >= 10
+	})
+}
+
+// waitNoVideo waits until no picture comes in any more.
+func (c *pageCall) waitNoVideo() {
+	c.p.t.Helper()
+	c.waitWindow("no video", func(before, now mediaStats) bool { return now.InFrames == before.InFrames })
+}
+
 // waitNothing waits until no packet comes in any more.
 func (c *pageCall) waitNothing() {
 	c.p.t.Helper()
-	c.waitWindow("no packets", func(before, now audioStats) bool { return now.InPackets == before.InPackets })
+	c.waitWindow("no packets", func(before, now mediaStats) bool { return now.InPackets == before.InPackets })
 }
 
 // waitQuiet waits until what comes in, if anything, is silence.
 func (c *pageCall) waitQuiet() {
 	c.p.t.Helper()
-	c.waitWindow("silence", func(before, now audioStats) bool { return now.InEnergy-before.InEnergy < audible })
+	c.waitWindow("silence", func(before, now mediaStats) bool { return now.InEnergy-before.InEnergy < audible })
 }
 
 // waitStats polls until cond holds between the first reading, the one before and the present one.
-func (c *pageCall) waitStats(what string, cond func(first, before, now audioStats) bool) audioStats {
+func (c *pageCall) waitStats(what string, cond func(first, before, now mediaStats) bool) mediaStats {
 	c.p.t.Helper()
 	first := c.stats()
 	now := first
@@ -215,7 +234,7 @@ func (c *pageCall) waitStats(what string, cond func(first, before, now audioStat
 }
 
 // waitWindow waits until cond holds between the two ends of a window.
-func (c *pageCall) waitWindow(what string, cond func(before, now audioStats) bool) {
+func (c *pageCall) waitWindow(what string, cond func(before, now mediaStats) bool) {
 	c.p.t.Helper()
 	deadline := time.Now().Add(stepLimit)
 	for {

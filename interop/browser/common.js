@@ -89,6 +89,9 @@ export function enable(connection, on) {
   }
 }
 
+// camera is a small one: it is drawn and encoded by the processors that the tests run on.
+export const camera = { width: 160, height: 120, frameRate: 10 }
+
 export async function stats(connection) {
   const all = await connection.getStats()
   const out = {}

@@ -2,7 +2,7 @@
 // Events carry JsSIP's own names; those of a call have its number in `call`. Nothing is answered or decided here, but
 // that a REFER is followed and an INVITE with Replaces taken for a call.
 import JsSIP from 'jssip'
-import { report, adoptAs, nextCall, session, play, listen, dtmfSender, stats } from './common.js'
+import { report, adoptAs, nextCall, session, play, listen, dtmfSender, camera, stats } from './common.js'
 
 JsSIP.debug.disable()
 
@@ -102,11 +102,9 @@ window.peer = {
   hold({ call, update }) { return reoffer(session(call), 'hold', update) },
   unhold({ call, update }) { return reoffer(session(call), 'unhold', update) },
   renegotiate({ call, update }) { return reoffer(session(call), 'renegotiate', update) },
-  async addVideo({ call }) {
-    const s = session(call)
-    const stream = await navigator.mediaDevices.getUserMedia({ video: true })
-    s.connection.addTrack(stream.getVideoTracks()[0], stream)
-    await reoffer(s, 'renegotiate')
+  async camera({ call }) {
+    const stream = await navigator.mediaDevices.getUserMedia({ video: camera })
+    session(call).connection.addTrack(stream.getVideoTracks()[0], stream)
   },
   // What JsSIP's session timer does after 45 s (RFC 4028): an UPDATE without an offer.
   refresh({ call }) {

@@ -1,7 +1,7 @@
 // A SIP.js user agent under the same commands as the one of jssip.js, with the same events, by JsSIP's names. Nothing is
 // answered or decided here, but that a REFER is followed.
 import { Invitation, Inviter, Messager, Registerer, RegistererState, SessionState, SIPExtension, UserAgent } from 'sip.js'
-import { report, adoptAs, nextCall, session, play, listen, dtmfSender, enable, stats } from './common.js'
+import { report, adoptAs, nextCall, session, play, listen, dtmfSender, enable, camera, stats } from './common.js'
 
 let ua, registerer
 const numbers = new Map()   // of sessions
@@ -77,10 +77,14 @@ function invite(s) {
   })
 }
 
+const reofferOptions = (call, hold) => media({
+  hold: !!hold, constraints: { audio: true, video: session(call).withCamera ? camera : false },
+})
+
 // One offer inside a call; settles when the other side has agreed.
-const reoffer = (call, options, event) => new Promise((resolve, reject) => {
+const reoffer = (call, hold, event) => new Promise((resolve, reject) => {
   session(call).invite({
-    sessionDescriptionHandlerOptions: media(options),
+    sessionDescriptionHandlerOptions: reofferOptions(call, hold),
     requestDelegate: {
       onAccept() {
         if (event) report(event, { call, originator: 'local' })
@@ -178,10 +182,13 @@ window.peer = {
     else if (s instanceof Inviter) await s.cancel()
     else await s.reject()
   },
-  hold({ call }) { return reoffer(call, { hold: true }, 'hold') },
-  unhold({ call }) { return reoffer(call, { hold: false }, 'unhold') },
+  hold({ call }) { return reoffer(call, true, 'hold') },
+  unhold({ call }) { return reoffer(call, false, 'unhold') },
   renegotiate({ call }) { return reoffer(call) },
-  addVideo({ call }) { return reoffer(call, { constraints: { audio: true, video: true } }) },
+  camera({ call }) {
+    session(call).withCamera = true
+    session(call).sessionDescriptionHandlerOptionsReInvite = reofferOptions(call)   // for an answer
+  },
   mute({ call }) { enable(connection(call), false) },
   unmute({ call }) { enable(connection(call), true) },
   async dtmf({ call, tones, rtp }) {
