@@ -90,7 +90,7 @@ func TestDigitsByInfo(t *testing.T) {
 		}
 		time.Sleep(2600*time.Millisecond - 1)
 		r.silence()
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if got := r.pressed(200); got != relay("D", 100) {
 			t.Errorf("INFO is %q", got)
 		}
@@ -129,7 +129,7 @@ func TestDigitOptions(t *testing.T) {
 			r.answer(info, 200, "", "")
 			time.Sleep(tt.next - 1)
 			r.silence()
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			r.pressed(200)
 			r.must(<-result)
 		})

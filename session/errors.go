@@ -23,9 +23,9 @@ const (
 	EndNoAnswer                     // nobody answered in time
 	EndExpired                      // the INVITE's Expires passed (RFC 3261 §13.3.1)
 	EndNoACK                        // the caller never acknowledged the answer (RFC 3261 §13.3.1.4)
-	EndTimeout                      // no response to the INVITE (Timer B)
+	EndTimeout                      // no response to the INVITE, or to a request inside the call (Timers B and F)
 	EndMediaFailed                  // no usable media description, or the media path was lost for good
-	EndDialogError                  // a request of ours found the call gone (RFC 5057 §5.1), or nobody at its other end
+	EndDialogError                  // the far end, or a server on the way, says that the call is no more (RFC 5057 §5.1)
 	EndTransportLost                // the connection went and the call with it
 	EndClosed                       // the UA was closed
 	EndInternal                     // something of our own failed: the INVITE could not be sent as asked

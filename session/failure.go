@@ -127,5 +127,10 @@ func (s *Session) failed(d *dialog.Dialog, method sip.Method, err error) { // [l
 	if t == tollDialog {
 		s.transfers = nil
 	}
-	s.step(inDialogGone, event{end: &EndError{Remote: true, Kind: EndDialogError, Err: err}})
+	end := &EndError{Remote: true, Kind: EndDialogError, Err: err}
+	var timeout *sip.TimeoutError
+	if errors.As(err, &timeout) {
+		end.Remote, end.Kind = false, EndTimeout
+	}
+	s.step(inDialogGone, event{end: end})
 }

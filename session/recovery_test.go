@@ -175,6 +175,37 @@ func TestFarEndAwayForGood(t *testing.T) {
 	}
 }
 
+// TestSilenceInsideDialog: no answer counts as a 408, and RecoveryLimit is over
+// by then. What belongs to the call takes it along (RFC 5057 §5.2).
+func TestSilenceInsideDialog(t *testing.T) {
+	for _, x := range sendings() {
+		bubble(t, func(r *rig) {
+			s, _ := r.talk("b")
+			begin := time.Now()
+			result := start(func() error { return x.send(r.t.Context(), s) })
+			r.request(x.method)
+			var timeout *sip.TimeoutError
+			if err := <-result; !errors.As(err, &timeout) {
+				t.Errorf("%s: %v", x.method, err)
+			}
+			if took := time.Since(begin); took != 32*time.Second {
+				t.Errorf("%s took %v", x.method, took)
+			}
+			if x.method != sip.INVITE && x.method != sip.UPDATE && x.method != sip.INFO {
+				r.silence()
+				if s.State() != session.Confirmed {
+					t.Errorf("after %s the call is %v", x.method, s.State())
+				}
+				return
+			}
+			r.request(sip.BYE)
+			if end := r.ended(s, session.EndTimeout, false); end.Cause() != "Request Timeout" {
+				t.Errorf("cause %s", end.Cause())
+			}
+		})
+	}
+}
+
 // TestRetryAfterOfTheFarEnd: a 480 that says when is believed, and given up on
 // where that is too late.
 func TestRetryAfterOfTheFarEnd(t *testing.T) {
