@@ -225,6 +225,54 @@ func TestInfoPackagesOfRefusedOffers(t *testing.T) {
 	})
 }
 
+// TestInfoPackageLadder is RFC 6086 §12.1 and §12.2.1 seen by Bob.
+func TestInfoPackageLadder(t *testing.T) {
+	bubbleWith(t, session.Options{InfoPackages: []string{"R", "T"}}, func(r *rig) {
+		const caller = "From: Alice <sip:alice@example.com>;tag=1928301774\nCall-ID: a84b4c76e66710@pc33.example.com\n" +
+			"Contact: <sip:alice@pc33.example.com>\nMax-Forwards: 70\n"
+		r.raw("INVITE sip:bob@example.com SIP/2.0\nVia: SIP/2.0/WS pc33.example.com;branch=z9hG4bK776\n" + caller +
+			"To: Bob <sip:bob@example.com>\nCSeq: 314159 INVITE\nRecv-Info: P, R\nContent-Type: application/sdp\n\n" + sdp("alice"))
+		tag := r.left("SIP/2.0 180 Ringing\n", "Recv-Info").(*sip.Response).To().Tag()
+		in := <-r.calls1
+		start(func() error {
+			_, err := in.Answer(r.t.Context(), &session.AnswerOptions{Handler: r.informed(200)})
+			return err
+		})
+		s := in.Session()
+		r.left("SIP/2.0 200 OK\nRecv-Info: R, T\nCSeq: 314159 INVITE\n", "Recv-Info", "CSeq")
+		to := "To: Bob <sip:bob@example.com>;tag=" + tag + "\n"
+		r.raw("ACK sip:bob@pc33.example.com SIP/2.0\nVia: SIP/2.0/WS pc33.example.com;branch=z9hG4bK754\n" + caller + to + "CSeq: 314159 ACK\n\n")
+		r.seen("state Answering", "state Accepted", "state Confirmed")
+
+		result := start(func() error {
+			return s.SendInfo(r.t.Context(), "application/foo", []byte("I am a foo message type\n"), &session.InfoOptions{Package: "P"})
+		})
+		info := r.left("INFO sip:alice@pc33.example.com SIP/2.0\nTo: \"Alice\" <sip:alice@example.com>;tag=1928301774\n"+
+			"Call-ID: a84b4c76e66710@pc33.example.com\nCSeq: 1 INFO\nInfo-Package: P\nContent-Type: application/foo\n"+
+			"Content-Disposition: Info-Package\nContent-Length: 24\n",
+			"To", "Call-ID", "CSeq", "Info-Package", "Content-Type", "Content-Disposition", "Content-Length", "Recv-Info", "Contact")
+		r.answer(info.(*sip.Request), 200, "", "")
+		r.must(<-result)
+
+		r.raw("UPDATE sip:bob@pc33.example.com SIP/2.0\nVia: SIP/2.0/WS pc33.example.com;branch=z9hG4bK777\n" + caller + to +
+			"CSeq: 314163 UPDATE\nRecv-Info:\nContent-Type: application/sdp\n\n" + sdp("alice"))
+		r.left("SIP/2.0 200 OK\nRecv-Info: R, T\nCSeq: 314163 UPDATE\n", "Recv-Info", "CSeq")
+		if err := s.SendInfo(r.t.Context(), "application/foo", []byte("x"), &session.InfoOptions{Package: "P"}); !errors.Is(err, session.ErrInfoPackage) {
+			t.Errorf("SendInfo: %v", err)
+		}
+		for _, tt := range []struct{ branch, seq, name, answer string }{
+			{"z9hG4bKnabcdef", "314333", "foo", "SIP/2.0 469 Bad Info Package\nRecv-Info: R, T\n"},
+			{"z9hG4bKnabcdeg", "314334", "R", "SIP/2.0 200 OK\n"},
+		} {
+			r.raw("INFO sip:bob@pc33.example.com SIP/2.0\nVia: SIP/2.0/WS pc33.example.com;branch=" + tt.branch + "\n" + caller + to +
+				"CSeq: " + tt.seq + " INFO\nInfo-Package: " + tt.name + "\nContent-type: application/foo\nContent-Disposition: Info-Package\n" +
+				"Content-length: 25\n\nI am a foo message type\n")
+			r.left(tt.answer, "Recv-Info")
+		}
+		r.seen("info \"R\" \"application/foo\" \"I am a foo message type\\r\\n\"")
+	})
+}
+
 func TestInfoPackageNames(t *testing.T) {
 	bubble(t, func(r *rig) {
 		for _, bad := range []string{"", "a b", "a,b", "a;b", "a\r\nVia: b", "ä"} {
