@@ -45,6 +45,19 @@ type CallOptions struct {
 	// EndExpired (RFC 3261 §13.2.1). Whole seconds, one at least; zero means no
 	// limit but RingTimeout.
 	Expires time.Duration
+	// Redirect decides whether the call goes on where a 3xx sends it: it
+	// returns the addresses to try, usually some of the Redirection's Contacts,
+	// in their order, and none to let the call end. Nil lets it end:
+	// EndError.Contacts tells where it was sent. It runs among the handlers of
+	// the call, and the call waits for it in state Preparing.
+	//
+	// The addresses are tried one by one until one answers or refuses for all
+	// (6xx), each with the same INVITE under the next CSeq number, the header
+	// fields in an address as with Invite (RFC 3261 §8.1.3.4). No address is
+	// tried twice, none beyond MaxRedirects, and none that
+	// sip.NormalizeTarget does not take, sips: among them. Passwords that they
+	// ask for are given to proxies and proven realms only.
+	Redirect func(s *Session, r *Redirection) []sip.NameAddr
 }
 
 // Invite starts a call and returns at once, before any media is made; the end
@@ -93,7 +106,8 @@ func (m *Manager) Invite(ctx context.Context, target string, o *CallOptions) (*S
 	}
 	s.setHandler(o.Handler)
 	s.setPackages(o.InfoPackages)
-	s.out = &outgoing{req: req, late: o.LateOffer, root: s.leg, anonymous: o.Anonymous != Identified, expires: o.Expires}
+	s.out = &outgoing{req: req, late: o.LateOffer, root: s.leg, anonymous: o.Anonymous != Identified, expires: o.Expires,
+		redirects: redirects{ask: o.Redirect}}
 	ring := o.RingTimeout
 	if ring == 0 {
 		ring = m.o.RingTimeout

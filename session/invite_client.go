@@ -24,6 +24,8 @@ type outgoing struct {
 	anonymous bool
 	expires   time.Duration // of the INVITE; 0: no limit
 	expire    *core.Timer
+	redirects redirects
+	next      *target // where the INVITE goes on to; nil: it is the first
 }
 
 // prepare makes the offer, or sends the INVITE at once where it carries none.
@@ -58,6 +60,13 @@ func (l *leg) inviteAgreed(err error) { // [locked]
 }
 
 func (s *Session) sendInvite(d Description) { // [locked]
+	if s.out.expires > 0 {
+		s.out.expire = s.after(s.out.expires, s.expired)
+	}
+	if s.out.next != nil {
+		s.inviteNext(d)
+		return
+	}
 	s.logError("body of INVITE", d.into(s.out.req))
 	s.addPackages(s.out.req)
 	s.out.invite = &core.Outgoing{
@@ -65,17 +74,12 @@ func (s *Session) sendInvite(d Description) { // [locked]
 		Anonymous:  s.out.anonymous,
 		Wait:       s.m.o.RingTimeout,
 		OnResponse: s.inviteResponse,
-		OnFail: func(err error) {
-			s.step(inFailure, event{end: inviteFailure(err)})
-		},
-		OnDone: s.forgetEarlyForks,
+		OnFail:     func(err error) { s.inviteFailed(inviteFailure(err), nil) },
+		OnDone:     s.forgetEarlyForks,
 	}
 	s.m.core.Send(s.out.invite)
 	if sent := s.out.invite.Sent(); sent != nil {
 		s.local = sent.From()
-	}
-	if s.out.expires > 0 {
-		s.out.expire = s.after(s.out.expires, s.expired)
 	}
 }
 
@@ -113,10 +117,10 @@ func (s *Session) inviteResponse(res *sip.Response) { // [locked]
 	case code.IsSuccess():
 		s.success(res)
 	default:
-		s.step(inFailure, event{end: &EndError{
+		s.inviteFailed(&EndError{
 			Remote: true, Kind: EndRejected, Status: code, Reason: res.Headers("Reason"),
 			Err: &sip.ResponseError{Method: sip.INVITE, Response: res},
-		}})
+		}, res)
 	}
 }
 

@@ -104,9 +104,11 @@ func TestUsage(t *testing.T) {
 		{Preparing, inHangup, Terminated, over},
 		{Preparing, inMediaFailed, Terminated, over},
 		{Preparing, inRingTimeout, Terminated, over},
+		{Preparing, inFailure, Terminated, over},
 
 		{Calling, inEarly, Early, 0},
 		{Calling, inSuccess, Confirmed, doACK | doUp},
+		{Calling, inRedirect, Preparing, 0},
 		{Calling, inFailure, Terminated, over},
 		{Calling, inHangup, Terminating, doCancel | doEnd},
 		{Calling, inRingTimeout, Terminating, doCancel | doEnd},
@@ -114,6 +116,7 @@ func TestUsage(t *testing.T) {
 
 		{Early, inEarly, Early, 0},
 		{Early, inSuccess, Confirmed, doACK | doUp},
+		{Early, inRedirect, Preparing, 0},
 		{Early, inFailure, Terminated, over},
 		{Early, inHangup, Terminating, doCancel | doEnd},
 		{Early, inRingTimeout, Terminating, doCancel | doEnd},

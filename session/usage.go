@@ -10,7 +10,7 @@ type State uint8
 // The states of a call. A caller goes through Preparing, Calling and Early, a
 // callee through Ringing, Answering and Accepted; both meet in Confirmed.
 const (
-	Preparing   State = iota // caller: the offer is being made, nothing has left yet
+	Preparing   State = iota // caller: the offer is being made, or a redirection decided on; no INVITE is out
 	Calling                  // caller: the INVITE is out
 	Early                    // caller: the far end is ringing or sends early media (RFC 3261 §12.1)
 	Ringing                  // callee: the application has not decided yet
@@ -42,6 +42,7 @@ const (
 	inEarly                         // caller: 1xx with a To tag
 	inSuccess                       // caller: the first 2xx
 	inFailure                       // caller: final response other than 2xx, timeout or transport failure
+	inRedirect                      // caller: the INVITE failed, and another address may be tried
 	inRingTimeout                   // caller: nobody answered in time
 	inAnswer                        // callee: the application answers
 	inAnswerReady                   // callee: the 2xx can leave
@@ -60,7 +61,7 @@ const (
 	numUsageInputs
 )
 
-var usageInputNames = [...]string{"OfferReady", "Early", "Success", "Failure", "RingTimeout", "Answer", "AnswerReady", "Reject", "Cancel", "NoAnswer", "Lost", "ACK", "NoACK", "Bye", "Hangup", "MediaFailed", "DialogGone", "Close", "WireDone"}
+var usageInputNames = [...]string{"OfferReady", "Early", "Success", "Failure", "Redirect", "RingTimeout", "Answer", "AnswerReady", "Reject", "Cancel", "NoAnswer", "Lost", "ACK", "NoACK", "Bye", "Hangup", "MediaFailed", "DialogGone", "Close", "WireDone"}
 
 func (i usageInput) String() string { return usageInputNames[i] }
 
@@ -102,7 +103,7 @@ func (u *usage) step(in usageInput) usageActions {
 		switch in {
 		case inOfferReady:
 			return u.to(Calling, doInvite)
-		case inHangup, inMediaFailed, inRingTimeout:
+		case inHangup, inMediaFailed, inRingTimeout, inFailure: // the last: no other address is tried
 			return u.to(Terminated, doEnd|doRelease)
 		}
 	case Calling, Early:
@@ -125,6 +126,8 @@ func (u *usage) calling(in usageInput) usageActions {
 	switch in {
 	case inEarly:
 		return u.to(Early, 0)
+	case inRedirect:
+		return u.to(Preparing, 0)
 	case inSuccess:
 		return u.to(Confirmed, doACK|doUp)
 	case inFailure:

@@ -1,6 +1,10 @@
 package core
 
-import "github.com/gosipua/sipua/sip"
+import (
+	"slices"
+
+	"github.com/gosipua/sipua/sip"
+)
 
 // Again sends the request once more after its final response, changed by
 // change: with its owner's next CSeq number, the same Call-ID, From and body, and
@@ -26,6 +30,18 @@ func (o *Outgoing) Again(change func(req *sip.Request)) bool {
 	o.Request = req
 	o.leave()
 	return true
+}
+
+// Elsewhere is Again for a request that change sends to another address, which
+// somebody else chose: who is there hears nothing of the credentials that the
+// one before asked for, and gets some only for realms that are known to be our
+// server's. Locked.
+//
+// RFC 3261 §8.1.3.4.
+func (o *Outgoing) Elsewhere(change func(req *sip.Request)) bool {
+	o.elsewhere = true
+	o.auth.answers = slices.DeleteFunc(o.auth.answers, func(a answer) bool { return !a.challenge.Proxy })
+	return o.Again(change)
 }
 
 // numbered gives req the next CSeq number.

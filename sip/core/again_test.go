@@ -115,3 +115,51 @@ func TestSupport(t *testing.T) {
 		}
 	})
 }
+
+// TestElsewhere: where a redirection sends a request, nobody hears what the one
+// before asked for, and nobody unknown is answered; our own proxy is.
+func TestElsewhere(t *testing.T) {
+	elsewhere := func(r *rig, s *sending) *sip.Request {
+		r.Helper()
+		r.locked(func() {
+			if !s.Elsewhere(func(req *sip.Request) {
+				if err := req.SetURI(uri("sip:carol@evil.example")); err != nil {
+					r.Error(err)
+				}
+			}) {
+				r.Error("not sent")
+			}
+		})
+		req := r.request(sip.INVITE)
+		if req.URIText() != "sip:carol@evil.example" {
+			r.Errorf("sent to %s", req.URIText())
+		}
+		return req
+	}
+	callee, proxy := challenge("callee", "n1", false), challenge("proxy", "n2", true)
+	run(t, withPassword(), func(r *rig) {
+		s := r.send(sip.INVITE, nil)
+		r.challenge(r.request(sip.INVITE), callee)
+		second := r.request(sip.INVITE)
+		r.authorized(second, 1, callee)
+		r.challenge(second, proxy)
+		third := r.request(sip.INVITE)
+		r.answer(third, 302)
+		r.request(sip.ACK)
+		req := elsewhere(r, s)
+		if req.HasHeader("Authorization") || len(req.Headers("Proxy-Authorization")) != 1 || req.CSeq().Seq != third.CSeq().Seq+1 {
+			r.Errorf("sent:\n%s", req.AppendTo(nil))
+		}
+		r.challenge(req, challenge("evil", "n3", false))
+		r.nothing()
+		s.got(302, 401)
+	})
+	run(t, withPassword(), func(r *rig) {
+		s := r.send(sip.INVITE, nil)
+		r.answer(r.request(sip.INVITE), 302)
+		r.request(sip.ACK)
+		r.challenge(elsewhere(r, s), challenge("evil", "n3", false))
+		r.nothing()
+		s.got(302, 401)
+	})
+}

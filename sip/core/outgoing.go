@@ -61,6 +61,7 @@ type Outgoing struct {
 	completed bool
 	abandoned bool
 	accepted  bool // INVITE: a 2xx came
+	elsewhere bool // somebody else chose where it goes
 	cancel    cancellation
 }
 
