@@ -98,6 +98,12 @@ func (c *pageCall) do(cmd string, more map[string]any) {
 	c.p.do(cmd, args, nil)
 }
 
+// progress sends a provisional response, 183 with a description, reliably if asked; SIP.js has it.
+func (c *pageCall) progress(status int, reliable bool) {
+	c.p.t.Helper()
+	c.do("progress", map[string]any{"status": status, "reliable": reliable})
+}
+
 func (c *pageCall) answer()         { c.p.t.Helper(); c.do("answer", nil) }
 func (c *pageCall) reject(code int) { c.p.t.Helper(); c.do("reject", map[string]any{"status": code}) }
 
