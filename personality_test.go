@@ -34,7 +34,7 @@ func onEach(t *testing.T, f func(w *world), personalities ...siptest.Personality
 	t.Helper()
 	for _, p := range personalities {
 		t.Run(p.String(), func(t *testing.T) {
-			inWorld(t, siptest.Options{Personality: p}, func(w *world) {
+			inWorld(t, siptest.Options{Personality: p, Qualify: time.Minute}, func(w *world) {
 				w.kind = p
 				f(w)
 			})

@@ -62,10 +62,12 @@ func inWorld(t *testing.T, o siptest.Options, f func(w *world)) {
 // config is a Config for a user of the world, whose media has a host of its own.
 func (w *world) config(user string) sipua.Config {
 	w.t.Helper()
+	servers := sipua.Servers(w.srv.URL())
+	servers[0].Origin = "https://example.com" // OpenSIPS wants one
 	return sipua.Config{
 		URI:         "sip:" + user + "@example.com",
 		Password:    map[string]string{"alice": "wonderland", "bob": "builder", "carol": "cat"}[user],
-		WSServers:   sipua.Servers(w.srv.URL()),
+		WSServers:   servers,
 		DialContext: w.srv.DialContext,
 		STUNServers: []string{},
 		Media:       w.media(),

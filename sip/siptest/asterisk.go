@@ -1,10 +1,8 @@
 package siptest
 
 import (
-	"strconv"
-	"time"
-
 	"github.com/gosipua/sipua/sip"
+	"strconv"
 )
 
 // What is imitated of Asterisk (chan_pjsip, and chan_sip where named) and where
@@ -30,8 +28,7 @@ import (
 //   - Hold of the old kind: c=0.0.0.0 beside a direction – DESIGN of pion peers: an any-address is hold for Asterisk itself
 //   - Reason: Q.850;cause=N in BYE and CANCEL – module res_pjsip_rfc3326, option suppress_q850_reason_headers in
 //     Module_Configuration/res_pjsip
-//   - OPTIONS to every contact – qualify_frequency in Module_Configuration/res_pjsip (default off; 60 s is what
-//     distributions set)
+//   - OPTIONS to every contact – qualify_frequency in Module_Configuration/res_pjsip, see [Options].Qualify
 //   - REFER is carried out by itself: 202, NOTIFY with sipfrag of every progress, BYE to who referred –
 //     refer_blind_progress in Module_Configuration/res_pjsip
 //   - A double CRLF from the server – https://github.com/versatica/JsSIP/issues/744 (see [Conn.Send])
@@ -47,7 +44,6 @@ var asterisk = traits{
 	viaReceived:    true,
 	contactUser:    "asterisk",
 	toContact:      true,
-	qualifyEvery:   time.Minute,
 	minSE:          90,
 	sessionExpires: 1800,
 	refreshBy:      sip.INVITE,

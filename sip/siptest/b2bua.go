@@ -258,9 +258,12 @@ func (l *Leg) asserts(req *sip.Request) string {
 }
 
 // dress gives a response of the server what its personality shows; l is the leg
-// whose dialog it belongs to, nil outside one.
+// whose dialog it belongs to, nil outside one. Plain shows nothing.
 func (s *Server) dress(res *sip.Response, l *Leg) *sip.Response {
 	t := s.traits
+	if t == nil {
+		return res
+	}
 	if t.viaReceived {
 		via := res.Via()
 		via.Params = via.Params.With("received", "198.51.100.7").With("rport", "51375")

@@ -30,7 +30,8 @@ func (l *Leg) receiveOffer(c *Conn, req *sip.Request) {
 		return
 	}
 	peer := l.peer
-	if peer == nil && len(l.call.rings) == 1 && !invite { // an offer in an early dialog
+	early := peer == nil && len(l.call.rings) == 1 && !invite // an offer in an early dialog
+	if early {
 		peer = l.call.rings[0]
 	}
 	switch {
@@ -56,11 +57,14 @@ func (l *Leg) receiveOffer(c *Conn, req *sip.Request) {
 			l.invite = before
 		}
 	}
-	peer.whenFree(func() {
-		if l.state == legOver || l.invite == nil {
-			return
-		}
+	if early { // beside the INVITE
 		peer.forwardOffer(l, req, answer)
+		return
+	}
+	peer.whenFree(func() {
+		if l.state != legOver && l.invite != nil {
+			peer.forwardOffer(l, req, answer)
+		}
 	})
 }
 
@@ -110,6 +114,7 @@ func endsDialog(code sip.StatusCode) bool {
 
 // offer sends a re-INVITE, or an UPDATE, and notes that it is under way.
 func (l *Leg) offer(m sip.Method, body []byte, change func(*sip.Request), done func(*request, *sip.Response)) {
+	before := l.ours // an INVITE whose early dialog this is in
 	l.ours = l.send(m, body, func(req *sip.Request) {
 		if change != nil {
 			change(req)
@@ -120,6 +125,9 @@ func (l *Leg) offer(m sip.Method, body []byte, change func(*sip.Request), done f
 			return
 		}
 		l.ours = nil
+		if before != nil && !before.done {
+			l.ours = before
+		}
 		if res.StatusCode().IsSuccess() {
 			l.takeSession(res)
 		}

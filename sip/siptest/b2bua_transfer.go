@@ -310,15 +310,15 @@ func (s *Server) qualify() {
 			})
 		}
 	}
-	s.qualifier.Reset(s.traits.qualifyEvery)
+	s.qualifier.Reset(s.options.Qualify)
 }
 
 // startQualifying begins to watch contacts with the first of them.
 func (s *Server) startQualifying() {
-	if s.traits == nil || s.traits.qualifyEvery == 0 || s.qualifier != nil || s.closed {
+	if s.traits == nil || s.options.Qualify <= 0 || s.qualifier != nil || s.closed {
 		return
 	}
-	s.qualifier = time.AfterFunc(s.traits.qualifyEvery, func() {
+	s.qualifier = time.AfterFunc(s.options.Qualify, func() {
 		s.mu.Lock()
 		defer s.unlock()
 		if !s.closed && s.qualifier != nil {

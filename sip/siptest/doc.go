@@ -18,6 +18,22 @@
 // bubble of testing/synctest, where a timer of 32 seconds takes no time; make
 // the server inside the bubble then, and close it before the bubble ends.
 //
+// # Personalities
+//
+// With [Options].Personality the server stands in the middle of calls as
+// Asterisk, FreeSWITCH or OpenSIPS do: each call is two dialogs, one with the
+// caller and one with the callee, and what passes is rewritten. Descriptions keep
+// what media need, so that two real user agents hear each other through it.
+// [Server.Calls] gives a test the calls, whose legs can be held, refreshed,
+// challenged and connected with somebody else:
+//
+//	leg := srv.Calls()[0].Caller()
+//	err := leg.Transfer(ctx, "carol") // a re-INVITE with carol's description
+//
+// The servers are imitated from their documentation and from published traces, as
+// the lists in asterisk.go, freeswitch.go and opensips.go say. Those of this
+// module's tests that run against a server that is really there use Kamailio.
+//
 // # Scripts
 //
 // [Expect] makes the server itself the peer of a test:

@@ -96,6 +96,9 @@ func (c *Conn) handshake() (*RawConn, error) {
 		s.count(func(n *Counters) { n.Refused++ })
 		return nil, refuse(nc, answer)
 	}
+	if s.traits != nil && s.traits.noFragments {
+		nc = &wholeFrames{Conn: nc, c: c}
+	}
 	c.ws, err = upgrade(nc, br, request, answer)
 	if err != nil {
 		s.count(func(n *Counters) { n.Refused++ })
@@ -122,6 +125,9 @@ func (s *Server) askHandshake(r *http.Request, refusal *Refusal) HandshakeAnswer
 		if answer := s.options.Handshake(r); answer != nil {
 			return *answer
 		}
+	}
+	if s.traits != nil && s.traits.needOrigin && r.Header.Get("Origin") == "" {
+		return HandshakeAnswer{Status: http.StatusForbidden}
 	}
 	return HandshakeAnswer{}
 }

@@ -97,6 +97,11 @@ type Options struct {
 	// example "RTP/SAVPF". Default "": as its far end has it.
 	Profile string
 
+	// Qualify is how often a [Personality] sends OPTIONS to each contact, to see
+	// whether it is there; [Counters].Qualified counts the answers. Default 0:
+	// never.
+	Qualify time.Duration
+
 	// Listen opens a TCP listener on a free port of 127.0.0.1, for clients in
 	// other processes. Without it the server is in memory only and is reached
 	// through [Server.DialContext].

@@ -3,6 +3,7 @@ package siptest
 import (
 	"context"
 	"net"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -48,7 +49,8 @@ func (l *clientLink) connect(ctx context.Context) error {
 		WriteBufferSize: 128 << 10, // a larger message would leave in fragments
 		WriteBufferPool: &sync.Pool{},
 	}
-	ws, res, err := dialer.DialContext(ctx, srv.URL(), nil)
+	origin := http.Header{"Origin": {"https://" + srv.options.Domain}}
+	ws, res, err := dialer.DialContext(ctx, srv.URL(), origin)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,6 @@
 package siptest
 
 import (
-	"time"
-
 	"github.com/gosipua/sipua/sip"
 )
 
@@ -55,16 +53,15 @@ type traits struct {
 	allow     string
 	supported string
 
-	challenges   sip.StatusCode // 401 or 407, to requests other than REGISTER
-	viaReceived  bool           // received and rport in the Via of answers (RFC 3581)
-	contactUser  string         // of our Contact in requests; "" leaves it out
-	answerUser   bool           // our Contact in answers names who was called
-	toContact    bool           // To of an INVITE is the callee's Contact, not its address of record
-	recordRoute  bool           // a proxy of ours records its route on both legs
-	received     bool           // Contacts in answers to REGISTER get a received parameter
-	needOrigin   bool           // a handshake without Origin is refused
-	noFragments  bool           // a fragmented WebSocket message closes the connection
-	qualifyEvery time.Duration  // OPTIONS to every contact; 0: none
+	challenges  sip.StatusCode // 401 or 407, to requests other than REGISTER
+	viaReceived bool           // received and rport in the Via of answers (RFC 3581)
+	contactUser string         // of our Contact in requests; "" leaves it out
+	answerUser  bool           // our Contact in answers names who was called
+	toContact   bool           // To of an INVITE is the callee's Contact, not its address of record
+	recordRoute bool           // a proxy of ours records its route on both legs
+	received    bool           // Contacts in answers to REGISTER get a received parameter
+	needOrigin  bool           // a handshake without Origin is refused
+	noFragments bool           // a fragmented WebSocket message closes the connection
 
 	minSE          int        // of session timers (RFC 4028)
 	sessionExpires int        // what is asked for

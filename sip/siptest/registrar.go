@@ -12,19 +12,19 @@ import (
 // register answers a REGISTER by the steps of RFC 3261 §10.3. s.mu is held.
 func (s *Server) register(c *Conn, req *sip.Request) {
 	if bad := s.unsupported(req, "Require", "path", "outbound", "gruu"); bad != nil {
-		s.send(c, bad)
+		s.send(c, s.dress(bad, nil))
 		return
 	}
 	var v verdict
 	if s.options.Users != nil {
 		if v = s.authenticate(req, false); !v.ok {
-			s.send(c, s.challengeResponse(req, false, v.stale))
+			s.send(c, s.dress(s.challengeResponse(req, false, v.stale), nil))
 			return
 		}
 	}
 	to := req.To().URI
 	if !s.isOurs(to) || to.User == "" {
-		s.send(c, s.newResponse(req, sip.StatusNotFound))
+		s.send(c, s.dress(s.newResponse(req, sip.StatusNotFound), nil))
 		return
 	}
 	a := s.account(to.UserText())
@@ -34,7 +34,7 @@ func (s *Server) register(c *Conn, req *sip.Request) {
 		if code == sip.StatusIntervalTooBrief {
 			addInt(res, "Min-Expires", s.options.MinExpires)
 		}
-		s.send(c, res)
+		s.send(c, s.dress(res, nil))
 		return
 	}
 	s.counters.Registers++
@@ -43,7 +43,7 @@ func (s *Server) register(c *Conn, req *sip.Request) {
 	if v.info != nil {
 		addField(res, v.info.Field(false))
 	}
-	s.send(c, res)
+	s.send(c, s.dress(res, nil))
 }
 
 // account finds or makes the account of a user.
@@ -209,6 +209,9 @@ func (s *Server) registered(req *sip.Request, a *account, u *update) *sip.Respon
 		left := b.expires.Sub(u.now)
 		value := append(buf[:0], b.field...)
 		value = strconv.AppendInt(value, int64((left+time.Second-1)/time.Second), 10)
+		if s.traits != nil && s.traits.received {
+			value = append(value, `;received="sip:198.51.100.7:51375;transport=ws"`...)
+		}
 		addField(res, sip.Field{Name: "Contact", Value: string(value)})
 		flows = flows || b.callID == req.CallID() && b.instance != "" && b.contact.Params.Has("reg-id")
 	}
