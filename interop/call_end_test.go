@@ -145,6 +145,27 @@ func TestCallRefused(t *testing.T) {
 	})
 }
 
+// TestCallRedirected: Kamailio sends us elsewhere, and there we go where we let it.
+//
+// Only a foreign server can judge the INVITE to another address in the same call, which it challenges again.
+func TestCallRedirected(t *testing.T) {
+	t.Parallel()
+	k := startKamailio(t, kamailioOptions{})
+	alice, bob := newUA(t, k, "alice", sipua.Config{}), newPage(t, k, "bob")
+	_, err := alice.Call(step(t), "st302", nil)
+	var end *session.EndError
+	if !errors.As(err, &end) || sip.StatusOf(err) != 302 || len(end.Contacts()) != 1 || end.Contacts()[0].URI.String() != aor("bob") {
+		t.Errorf("redirected with %+v, want 302 to bob", err)
+	}
+	ours := alice.invite("st302", session.CallOptions{Redirect: session.FollowContacts}, rtc.Options{})
+	theirs := bob.waitCall()
+	theirs.answer()
+	ours.waitAnswered()
+	theirs.waitAudio(25)
+	ours.hangup()
+	theirs.waitEvent("ended")
+}
+
 // TestCallBusy: beyond MaxCalls the caller hears busy, while the first call goes on.
 //
 // Only a foreign caller can judge what it makes of our refusal.

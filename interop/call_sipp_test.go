@@ -33,6 +33,7 @@ func TestSIPpAnswers(t *testing.T) {
 		}},
 		{scenario: "answers-late-offer", options: session.CallOptions{LateOffer: true}},
 		{scenario: "answers-bye-crossing"},
+		{scenario: "answers-302", options: session.CallOptions{Redirect: session.FollowContacts}},
 		{scenario: "answers-glare", then: func(ours *uaCall) {
 			ours.do("Hold", ours.Hold)
 			ours.wantHold(true, false)
