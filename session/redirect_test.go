@@ -278,7 +278,7 @@ func TestAddressThatDoesNotAnswerIsLeft(t *testing.T) {
 func TestHangupWhileARedirectionIsDecidedOn(t *testing.T) {
 	for name, end := range map[string]func(r *rig, s *session.Session){
 		"hangup":       func(r *rig, s *session.Session) { r.must(s.Hangup(context.Background())) },
-		"ring timeout": func(r *rig, s *session.Session) { time.Sleep(3 * time.Minute) },
+		"ring timeout": func(r *rig, s *session.Session) { time.Sleep(181 * time.Second) },
 		"close":        func(r *rig, s *session.Session) { r.calls.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
