@@ -293,6 +293,7 @@ func TestHangupWhileARedirectionIsDecidedOn(t *testing.T) {
 					t.Errorf("state %v", s.State())
 				}
 				end(r, s)
+				synctest.Wait()
 				if s.State() != session.Terminated {
 					t.Errorf("state %v", s.State())
 				}
