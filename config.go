@@ -245,6 +245,11 @@ type Config struct {
 	// seconds, > 0. Default 180 s. From RFC 3261 §16.6 (Timer C, a proxy's).
 	RingTimeout time.Duration `json:"ring_timeout"`
 
+	// ReliableProvisionals says how calls treat reliable provisional responses:
+	// "supported", "required" or "off" in JSON. Required refuses callers without
+	// them with 421. Default supported. From sipua; RFC 3262.
+	ReliableProvisionals session.Reliability `json:"reliable_provisionals"`
+
 	// SessionTimers makes calls refresh their session, so that a dead one is
 	// noticed. It is read and checked, and has no effect yet, like the two below.
 	// Default true. From JsSIP; RFC 4028.
@@ -363,6 +368,7 @@ func (c Config) withDefaults() Config {
 	c.RegistrarServer = cmp.Or(c.RegistrarServer, c.registrar().String())
 	c.UserAgent = cmp.Or(c.UserAgent, "sipua")
 	c.Register = cmp.Or(c.Register, clonePointer(&yes))
+	c.ReliableProvisionals = cmp.Or(c.ReliableProvisionals, session.ReliableSupported)
 	c.SessionTimers = cmp.Or(c.SessionTimers, clonePointer(&yes))
 	c.AcceptAnyUser = cmp.Or(c.AcceptAnyUser, clonePointer(&yes))
 	c.SessionTimersRefreshMethod = cmp.Or(c.SessionTimersRefreshMethod, sip.UPDATE)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gosipua/sipua/session"
 	"github.com/gosipua/sipua/sip"
 )
 
@@ -129,6 +130,11 @@ func readParam(p param, raw json.RawMessage) error {
 		var s string
 		s, err = readString(raw)
 		*dst = sip.Method(strings.ToUpper(s))
+	case *session.Reliability:
+		var s string
+		if s, err = readString(raw); err == nil && dst.UnmarshalText([]byte(s)) != nil {
+			err = errors.New("must be supported, required or off")
+		}
 	case *bool:
 		*dst, err = readBool(raw)
 	case **bool:

@@ -130,7 +130,10 @@ var fieldCases = map[string]fieldCase{
 
 	"NoAnswerTimeout": seconds(`120`, 60*time.Second, func(c *Config) *time.Duration { return &c.NoAnswerTimeout }),
 	"RingTimeout":     seconds(`90`, 180*time.Second, func(c *Config) *time.Duration { return &c.RingTimeout }),
-	"SessionTimers":   {json: `false`, check: pointsAtTrue},
+	"ReliableProvisionals": {json: `"required"`, def: session.ReliableSupported, bad: func(c *Config) {
+		c.ReliableProvisionals = 200
+	}},
+	"SessionTimers": {json: `false`, check: pointsAtTrue},
 	"SessionTimersRefreshMethod": {json: `"INVITE"`, def: sip.UPDATE, bad: func(c *Config) {
 		c.SessionTimersRefreshMethod = sip.BYE
 	}},

@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/gosipua/sipua/session"
 	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/transport"
 )
@@ -212,6 +213,9 @@ func (c *Config) validateRegistration(p *problems) {
 	}
 	if c.RegisterFromTagTrail != "" && !isToken(c.RegisterFromTagTrail) {
 		p.add("register_from_tag_trail", c.RegisterFromTagTrail, "has a character that a tag cannot have")
+	}
+	if c.ReliableProvisionals > session.ReliableOff {
+		p.add("reliable_provisionals", c.ReliableProvisionals.String(), "must be supported, required or off")
 	}
 	switch c.SessionTimersRefreshMethod {
 	case "", sip.UPDATE, sip.INVITE:

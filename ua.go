@@ -72,7 +72,7 @@ func (ua *UA) wireCore(cfg *Config) {
 		PreloadedRoute:                    cfg.UsePreloadedRoute,
 		Allow:                             allowed,
 		Accept:                            accepted,
-		Supported:                         []string{"outbound", "path", "gruu"},
+		Supported:                         supported(cfg),
 		ExtraHeaders:                      cfg.ExtraHeaders,
 		Policy:                            cfg.policy(),
 		Credentials:                       cfg.credentials(),
@@ -104,7 +104,16 @@ func (ua *UA) wireCore(cfg *Config) {
 // allowed are the methods that a UA takes, inside calls or outside.
 var allowed = []sip.Method{
 	sip.INVITE, sip.ACK, sip.CANCEL, sip.BYE, sip.UPDATE, sip.OPTIONS,
-	sip.INFO, sip.MESSAGE, sip.NOTIFY, sip.REFER,
+	sip.INFO, sip.MESSAGE, sip.NOTIFY, sip.REFER, sip.PRACK,
+}
+
+// supported are the option tags of what a UA can do.
+func supported(cfg *Config) []string {
+	tags := []string{"outbound", "path", "gruu", "199"}
+	if cfg.ReliableProvisionals != session.ReliableOff {
+		tags = append(tags, "100rel")
+	}
+	return tags
 }
 
 // accepted are the bodies that a UA reads.
@@ -214,6 +223,7 @@ func (ua *UA) wireCalls(cfg *Config) {
 		Handler:         cfg.Handler.Session,
 		NoAnswerTimeout: cfg.NoAnswerTimeout,
 		RingTimeout:     cfg.RingTimeout,
+		Reliability:     cfg.ReliableProvisionals,
 		MaxCalls:        cfg.MaxCalls,
 		InfoPackages:    cfg.InfoPackages,
 		Logger:          cfg.Logger,

@@ -37,6 +37,7 @@ func (l *leg) respondOffer(in *core.Incoming, d Description, headers []sip.Field
 func (l *leg) ok(in *core.Incoming, d Description, headers []sip.Field) *sip.Response { // [locked]
 	res := in.NewResponse(sip.StatusOK, "")
 	l.s.logError("header of 200", res.SetFields(headers...))
+	l.learn(in.Request())
 	l.answerPackages(in.Request(), res)
 	l.s.logError("body of 200", d.into(res))
 	return res

@@ -37,6 +37,9 @@ type CallOptions struct {
 	// LateOffer leaves the offer to the far end: the INVITE carries none, its
 	// 2xx does, and the answer goes with the ACK (RFC 3261 §13.2.1).
 	LateOffer bool
+	// Reliability says how the call treats reliable provisional responses; zero
+	// means as the UA does (RFC 3262).
+	Reliability Reliability
 	// RingTimeout gives the call up when nobody answers; zero means the UA's. It
 	// covers all addresses that the call is redirected to.
 	RingTimeout time.Duration
@@ -94,6 +97,9 @@ func (m *Manager) Invite(ctx context.Context, target string, o *CallOptions) (*S
 	}
 	m.core.Lock()
 	defer m.core.Unlock()
+	if err := m.stampReliability(req, o.Reliability); err != nil {
+		return nil, err
+	}
 	s, err := m.newSession(Outbound, req.CallID(), Preparing)
 	if err != nil {
 		return nil, err

@@ -23,6 +23,11 @@ type Handler struct {
 	// Media tells that the media path is up: ICE and DTLS are done.
 	Media func(s *Session)
 
+	// Offer gets each offer of the far end inside the call (re-INVITE, UPDATE),
+	// to accept or to refuse, there or later. Nil accepts what the call's media
+	// can serve.
+	Offer func(s *Session, o *Offer)
+
 	// Hold tells who keeps the call on hold, whenever that changes.
 	Hold func(s *Session, h HoldState)
 

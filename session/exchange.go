@@ -12,8 +12,10 @@ import (
 type exchange struct {
 	in       *core.Incoming // the peer's request inside the call that it answers; nil for ours and for the INVITE's
 	opts     OfferOptions
-	keepHold bool // opts.Hold is what holds when it begins
-	fresh    bool // with new media in place of the present one
+	keepHold bool        // opts.Hold is what holds when it begins
+	fresh    bool        // with new media in place of the present one
+	late     bool        // not before the call is up
+	headers  []sip.Field // for the 200 to the peer's
 
 	sendOffer  func(Description)                                        // ours goes onto the wire
 	sendAnswer func(Description)                                        // the answer to the peer's goes onto the wire
@@ -58,14 +60,29 @@ func (l *leg) start(x *exchange) { // [locked]
 
 // mayOffer reports whether an offer of ours can leave on the leg: none while
 // an INVITE or UPDATE of the dialog is under way in either direction (RFC 3261
-// §14.1, RFC 3311 §5.1).
+// §14.1, RFC 3311 §5.1). Before the call is up it takes an UPDATE, or the PRACK
+// that is due, and that both sides know the first exchange to be complete.
 func (l *leg) mayOffer() bool { // [locked]
-	return l.ours == nil && l.glare == nil && l.accept == nil && l == l.s.leg && l.s.usage.state == Confirmed
+	if l.ours != nil || l.glare != nil || l.accept != nil {
+		return false
+	}
+	switch l.s.usage.state {
+	case Confirmed:
+		return l == l.s.leg
+	case Early:
+		return l.due != nil || l.reliable && l.pracks == 0 && l.allows(sip.UPDATE)
+	case Ringing, Answering:
+		return l.reliable && !l.s.in.out.describes() && l.allows(sip.UPDATE)
+	}
+	return false
 }
 
 // next starts the exchange that waits longest, if it can start now.
 func (l *leg) next() { // [locked]
 	if len(l.waiting) == 0 || l.oa.state != oaStable || !l.mayOffer() {
+		return
+	}
+	if l.waiting[0].late && l.s.usage.state != Confirmed {
 		return
 	}
 	x := l.waiting[0]
@@ -82,6 +99,8 @@ func (l *leg) closeExchange(err error) { // [locked]
 		x.finish(err)
 	}
 	l.next()
+	l.settleDue()
+	l.s.acceptWhenReady()
 }
 
 // keepMedia makes the media of a completed exchange the call's, or closes it
@@ -234,23 +253,35 @@ func (l *leg) apply(x *exchange, d Description, early bool) { // [locked]
 	})
 }
 
-// again is a re-INVITE with the offer of x and fresh media, which takes over
-// how x is to end. Without it the call has no media.
+// again is a further offer as x with fresh media, which takes over how x is to
+// end. Without it the call has no media; before the call is up there is time to
+// make it once more.
 func (l *leg) again(x *exchange) *exchange { // [locked]
+	next := &exchange{opts: x.opts, fresh: true}
+	next.sendOffer = func(d Description) { l.sendOffer(sip.INVITE, d) }
 	done := x.done
 	x.done = nil
-	return &exchange{
-		opts: x.opts, fresh: true,
-		sendOffer: func(d Description) { l.sendOffer(sip.INVITE, d) },
-		done: func(err error) {
-			if done != nil {
-				done(err)
-			}
-			if err != nil {
-				l.s.step(inMediaFailed, event{end: &EndError{Kind: EndMediaFailed, Err: err}})
-			}
-		},
+	next.done = func(err error) {
+		if err != nil && l.early() {
+			x.done = done
+			later := l.again(x)
+			later.late = true
+			l.waiting = append([]*exchange{later}, l.waiting...)
+			return
+		}
+		if done != nil {
+			done(err)
+		}
+		if err != nil {
+			l.s.mediaFailed(err)
+		}
 	}
+	return next
+}
+
+// early reports whether the leg is a fork that may still answer.
+func (l *leg) early() bool { // [locked]
+	return l.s.usage.state == Early && l.end == nil
 }
 
 // refused forgets our open offer: the peer refused it, or nothing came of it.
@@ -271,14 +302,23 @@ func (l *leg) abandon(x *exchange) { // [locked]
 
 // offerCame takes the peer's offer.
 func (l *leg) offerCame(x *exchange, d Description) { // [locked]
+	if l.offerOpens(x) {
+		l.answer(x, d)
+	}
+}
+
+// offerOpens reports whether the peer's offer comes in its turn; one that does
+// not is refused.
+func (l *leg) offerOpens(x *exchange) bool { // [locked]
 	switch l.oa.step(oaOfferCame) {
 	case oaMakeAnswer:
-		l.answer(x, d)
+		return true
 	case oaRefuseGlare:
 		x.refuse(sip.StatusRequestPending, nil, errPending)
 	case oaRefuseLater:
 		x.refuse(sip.StatusServerInternalError, []sip.Field{retryAfter()}, errPending)
 	}
+	return false
 }
 
 func (l *leg) answer(x *exchange, offer Description) { // [locked]

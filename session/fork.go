@@ -62,8 +62,14 @@ func (l *leg) claim() { // [locked]
 // early media of another are bound to them, fresh ones follow from them.
 func (l *leg) inherit() { // [locked]
 	l.claim()
-	if b := l.s.out.bound; b != nil && b != l && l.media == nil {
-		l.take(b)
+	if l.media != nil {
+		return
+	}
+	for _, other := range []*leg{l.s.out.bound, l.s.out.root} {
+		if other != nil && other.media != nil {
+			l.take(other)
+			return
+		}
 	}
 }
 
@@ -86,7 +92,7 @@ func (l *leg) previous() Media { // [locked]
 	switch {
 	case l.media != nil || out == nil:
 		return l.media
-	case out.bound != nil:
+	case out.bound != nil && out.bound.media != nil:
 		return out.bound.media
 	}
 	return out.root.media
@@ -131,7 +137,7 @@ func (l *leg) decline(res *sip.Response) { // [locked]
 // offerIn is the offer of a 2xx, where neither the INVITE nor a reliable
 // provisional response had one.
 func (l *leg) offerIn(res *sip.Response) Description { // [locked]
-	if !l.s.out.late || l.agreed {
+	if !l.s.out.late || l.reliable {
 		return Description{}
 	}
 	return contentOf(res).sdp

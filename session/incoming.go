@@ -31,12 +31,24 @@ type AnswerOptions struct {
 
 // ProgressOptions shape a provisional response.
 type ProgressOptions struct {
-	// Code is the status, 101 to 199; zero means 183.
+	// Code is the status, 101 to 199 but for 199 itself; zero means 183.
 	Code sip.StatusCode
 	// Reason replaces the RFC's reason phrase.
 	Reason string
 	// Headers are added to the response.
 	Headers []sip.Field
+	// EarlyMedia puts our session description into the response, so that media
+	// run before the call is answered: an announcement, a ringing tone. It goes
+	// reliably where the caller takes that. A caller that made no offer must:
+	// ErrUnreliable (RFC 3262 §5).
+	EarlyMedia bool
+	// Media makes the early media; nil means the UA's own. They go on when the
+	// call is answered, so that AnswerOptions.Media is not asked then.
+	Media MediaFactory
+	// Reliable has the response repeated until the caller confirms it with a
+	// PRACK; 64*T1 (32 s) without one end the call with 504. ErrUnreliable
+	// where the caller takes no reliable responses (RFC 3262 §3).
+	Reliable bool
 }
 
 // RejectOptions shape a refusal.
@@ -85,20 +97,24 @@ func (in *Incoming) Ring() error {
 }
 
 // Progress sends a provisional response of the application's choice
-// (RFC 3261 §13.3.1.1); it is repeated once a minute until the next one or the
-// decision. Nil options mean a plain 183.
+// (RFC 3261 §13.3.1.1); it is repeated until the next one or the decision, once
+// a minute. Nil options mean a plain 183. It returns at once: where early media
+// have to be made first the response follows, and a description that cannot be
+// served refuses the call.
 func (in *Incoming) Progress(o *ProgressOptions) error {
-	r := ringing{code: sip.StatusSessionProgress}
-	if o != nil {
-		if o.Code != 0 {
-			r.code = o.Code
-		}
-		r.reason, r.fields = o.Reason, o.Headers
+	if o == nil {
+		o = &ProgressOptions{}
 	}
-	if r.code <= sip.StatusTrying || !r.code.IsProvisional() {
+	p := &provisional{code: o.Code, reason: o.Reason, fields: slices.Clone(o.Headers), wanted: o.Reliable}
+	if p.code == 0 {
+		p.code = sip.StatusSessionProgress
+	}
+	if p.code <= sip.StatusTrying || p.code >= sip.StatusEarlyDialogTerminated {
 		return ErrState
 	}
-	return in.decide(func(s *Session) { s.ring(&r) }, r.reason, r.fields)
+	var refused error
+	err := in.decide(func(s *Session) { refused = s.progress(p, o) }, p.reason, p.fields)
+	return errors.Join(err, refused)
 }
 
 // Reject refuses the call with a final status of 400 to 699; nil options mean
@@ -197,7 +213,9 @@ func (in *Incoming) Answer(ctx context.Context, o *AnswerOptions) (*Session, err
 		defer c.Unlock()
 		return nil, s.cause()
 	}
-	s.factory = s.m.factory(o.Media)
+	if s.in.early == earlyNone {
+		s.factory = s.m.factory(o.Media)
+	}
 	s.setHandler(o.Handler)
 	s.setPackages(o.InfoPackages)
 	s.in.headers = slices.Clone(o.Headers)

@@ -25,6 +25,8 @@ func (d inDialog) ReceiveRequest(in *core.Incoming) { // [locked]
 		in.Reply(sip.StatusCallDoesNotExist, "")
 	case method == sip.INVITE, method == sip.UPDATE:
 		l.receiveOffer(in)
+	case method == sip.PRACK:
+		l.receivePrack(in)
 	case method == sip.INFO:
 		l.receiveInfo(in)
 	case method == sip.MESSAGE:
@@ -65,18 +67,38 @@ func (l *leg) receiveOffer(in *core.Incoming) { // [locked]
 		retryLater(in)
 	case !c.has && !invite: // refreshes the target and no more
 		in.Respond(l.ok(in, Description{}, nil))
-	case l.s.usage.state == Ringing, l.s.usage.state == Answering: // the offer in their INVITE is not answered yet
+	case l.theirsIsOpen(invite):
 		retryLater(in)
-	case l.s.usage.state == Calling, l.s.usage.state == Early, // ours is not
-		l.ours != nil:
+	case l.oursIsOpen(invite):
 		in.Reply(sip.StatusRequestPending, "")
 	case c.has:
-		l.offerCame(l.peerExchange(in), c.sdp)
+		l.judge(l.peerExchange(in), c.sdp)
 	case l.oa.state == oaAnswering:
 		retryLater(in)
 	default:
 		l.offerInstead(in)
 	}
+}
+
+// theirsIsOpen reports whether an INVITE or UPDATE of the peer's comes before
+// the description in its first INVITE is answered.
+func (l *leg) theirsIsOpen(invite bool) bool { // [locked]
+	switch l.s.usage.state {
+	case Ringing, Answering:
+		return invite || l.s.in.early != earlyMade
+	}
+	return false
+}
+
+// oursIsOpen reports whether one comes while a request of ours is under way
+// that it must wait for: an offer, or before the call is up the INVITE whose
+// first exchange has not begun.
+func (l *leg) oursIsOpen(invite bool) bool { // [locked]
+	switch l.s.usage.state {
+	case Calling, Early:
+		return l.ours != nil || invite || l.s.out.late && !l.reliable
+	}
+	return l.ours != nil
 }
 
 // unanswered reports whether a request of that method waits for our answer, so
@@ -87,18 +109,22 @@ func (l *leg) unanswered(method sip.Method) bool { // [locked]
 
 // peerExchange is the exchange that the peer's re-INVITE or UPDATE starts.
 func (l *leg) peerExchange(in *core.Incoming) *exchange { // [locked]
-	return &exchange{
+	x := &exchange{
 		in:       in,
 		keepHold: true,
-		sendAnswer: func(d Description) {
-			if in.Request().Method() == sip.INVITE {
-				l.respondOffer(in, d, nil)
-			} else {
-				in.Respond(l.ok(in, d, nil))
-			}
-		},
-		refuse: func(code sip.StatusCode, fields []sip.Field, _ error) { in.Reply(code, "", fields...) },
+		refuse:   func(code sip.StatusCode, fields []sip.Field, _ error) { in.Reply(code, "", fields...) },
 	}
+	x.sendAnswer = func(d Description) {
+		if l.s.in != nil { // what went before is not to be repeated
+			l.s.in.answer = Description{}
+		}
+		if in.Request().Method() == sip.INVITE {
+			l.respondOffer(in, d, x.headers)
+		} else {
+			in.Respond(l.ok(in, d, x.headers))
+		}
+	}
+	return x
 }
 
 // offerInstead answers a re-INVITE without an offer with ours, whose answer

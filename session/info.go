@@ -140,7 +140,6 @@ func (l *leg) answerPackages(req *sip.Request, res *sip.Response) { // [locked]
 	if !req.HasHeader("Recv-Info") {
 		return
 	}
-	l.learnPackages(req)
 	f := l.s.recvInfo()
 	l.s.logError("Recv-Info", res.SetHeader(f.Name, f.Value))
 }

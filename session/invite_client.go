@@ -124,19 +124,54 @@ func (s *Session) inviteResponse(res *sip.Response) { // [locked]
 	}
 }
 
+// provisional takes a provisional response. What makes no dialog is news for
+// the application and no more.
 func (s *Session) provisional(res *sip.Response) { // [locked]
 	if s.usage.state.Ended() || s.out.won != nil {
 		return
 	}
-	s.noteIdentity(res)
 	l := s.earlyFork(res)
-	if l != nil {
-		l.learnPackages(res)
-		s.lead(l)
-		s.step(inEarly, event{})
+	if l == nil {
+		s.noteIdentity(res)
+		s.tellProgress(res)
+		return
 	}
+	rseq, next := l.confirmed.next(l, res)
+	if !next || l.end != nil {
+		return
+	}
+	s.noteIdentity(res)
+	l.learn(res)
+	if res.StatusCode() == sip.StatusEarlyDialogTerminated {
+		if rseq != 0 {
+			l.prack(&l.confirmed, res, Description{})
+		}
+		l.forkEnded(res)
+		s.tellProgress(res)
+		return
+	}
+	s.lead(l)
+	s.step(inEarly, event{})
 	s.tellProgress(res)
-	if c := contentOf(res); l != nil && c.has && !s.out.late {
+	l.earlyMedia(res, rseq != 0)
+}
+
+// earlyMedia takes the description of a provisional response, and confirms one
+// that is reliable. A description after the first exchange means nothing
+// (RFC 3262 §5).
+func (l *leg) earlyMedia(res *sip.Response, reliable bool) { // [locked]
+	c := contentOf(res)
+	first := c.has && !l.reliable
+	switch late := l.s.out.late; {
+	case first && reliable && late:
+		l.reliableOffer(res, c.sdp)
+		return
+	case first && reliable:
+		l.reliableAnswer(res, c.sdp)
+		return
+	case reliable:
+		l.prack(&l.confirmed, res, Description{})
+	case first && !late:
 		l.heard = c.sdp
 		l.claim()
 		l.earlyAnswer(c.sdp)
@@ -175,7 +210,7 @@ func (s *Session) answered(l *leg, res *sip.Response) { // [locked]
 	s.out.ring.Stop()
 	s.out.expire.Stop()
 	l.dialog.Confirm(res)
-	l.learnPackages(res)
+	l.learn(res)
 	l.inherit()
 	for _, other := range s.legs() {
 		if other != l {
@@ -194,7 +229,7 @@ func (s *Session) acknowledge(e event, keep bool) { // [locked]
 	switch {
 	case !keep:
 		l.refuseOffer(l.offerIn(e.res))
-	case s.out.late && !l.agreed:
+	case s.out.late && !l.reliable:
 		l.answerLateOffer(contentOf(e.res).sdp)
 	default:
 		l.sendACK(Description{})
@@ -229,12 +264,21 @@ func (s *Session) ackBeforeTheEnd() { // [locked]
 }
 
 // takeAnswer takes the answer of the 2xx. One that was there already in a
-// provisional response of the same fork need not come again.
+// provisional response of the same fork need not come again, and means nothing
+// where that was reliable; what is still open then decides.
 func (l *leg) takeAnswer(d Description) { // [locked]
-	if len(d.Body) == 0 {
-		d = l.heard
+	switch {
+	case !l.reliable:
+		if len(d.Body) == 0 {
+			d = l.heard
+		}
+		l.answerCame(d)
+	case l.agreed:
+		l.s.settle()
+	case l.open == nil && len(l.waiting) == 0:
+		l.s.mediaFailed(errNoAnswerSDP) // the answer was of no use
 	}
-	l.answerCame(d)
+	l.next()
 }
 
 func (s *Session) ringTimeout() { // [locked]

@@ -14,17 +14,9 @@ type incoming struct {
 	req     *core.Incoming
 	headers []sip.Field   // for the 200
 	sent    chan struct{} // closed when the 200 is out
-	ring    *core.Timer   // repeats the provisional response
 	decide  *core.Timer   // no answer
 	expire  *core.Timer   // the INVITE's Expires
-	last    *ringing
-}
-
-// ringing is the provisional response to repeat.
-type ringing struct {
-	code   sip.StatusCode
-	reason string
-	fields []sip.Field
+	progress
 }
 
 // receiveInvite takes an INVITE outside any dialog.
@@ -48,6 +40,10 @@ func (m *Manager) receiveInvite(in *core.Incoming) { // [locked]
 		in.Reply(sip.StatusBadRequest, "Contact missing or malformed")
 		return
 	}
+	var p progress
+	if !m.admit(in, &p) {
+		return
+	}
 	s, err := m.newSession(Inbound, req.CallID(), Ringing)
 	if err != nil {
 		in.Reply(sip.StatusBusyHere, "", sip.Field{Name: "Retry-After", Value: "10"})
@@ -55,16 +51,16 @@ func (m *Manager) receiveInvite(in *core.Incoming) { // [locked]
 	}
 	s.local, s.remote = req.To(), req.From()
 	s.leg = s.attach(d)
-	s.in = &incoming{req: in, sent: make(chan struct{})}
+	s.in = &incoming{req: in, sent: make(chan struct{}), progress: p}
 	s.setHandler(nil)
 	s.setPackages(nil)
-	s.leg.learnPackages(req)
+	s.leg.learn(req)
 	s.noteIdentity(req)
 	in.OnCancel = s.canceled
 	in.OnLost = func(err error) {
 		s.step(inLost, event{end: &EndError{Kind: EndTransportLost, Err: err}})
 	}
-	s.ring(&ringing{code: sip.StatusRinging})
+	s.ringing()
 	s.in.decide = s.after(m.o.NoAnswerTimeout, func() {
 		s.step(inNoAnswer, event{code: sip.StatusTemporarilyUnavailable, end: &EndError{Kind: EndNoAnswer}})
 	})
@@ -94,14 +90,6 @@ func (s *Session) offerToApplication() {
 	s.m.o.Call(&Incoming{s: s})
 }
 
-// ring sends a provisional response and repeats it every minute.
-func (s *Session) ring(r *ringing) { // [locked]
-	s.in.last = r
-	s.in.req.Reply(r.code, r.reason, r.fields...)
-	s.in.ring.Stop()
-	s.in.ring = s.after(ringInterval, func() { s.ring(s.in.last) })
-}
-
 // canceled takes the CANCEL, which has its 200 already (RFC 3261 §9.2).
 func (s *Session) canceled(cancel *sip.Request) { // [locked]
 	s.step(inCancel, event{code: sip.StatusRequestTerminated, end: &EndError{
@@ -126,7 +114,7 @@ func (s *Session) refuse(e event) { // [locked]
 }
 
 func (i *incoming) stopTimers() { // [locked]
-	i.ring.Stop()
+	i.progress.stop()
 	i.decide.Stop()
 	i.expire.Stop()
 }
@@ -135,21 +123,16 @@ func (i *incoming) stopTimers() { // [locked]
 // carries none (RFC 3261 §13.3.1.4).
 func (s *Session) makeAnswer() { // [locked]
 	s.in.decide.Stop()
-	ready := func(d Description) { s.step(inAnswerReady, event{desc: d}) }
-	failed := func(code sip.StatusCode, fields []sip.Field, why error) {
-		s.step(inMediaFailed, event{code: code, fields: fields, end: &EndError{Kind: EndMediaFailed, Err: why}})
-	}
-	if c := contentOf(s.in.req.Request()); c.has {
-		s.leg.offerCame(&exchange{sendAnswer: ready, refuse: failed}, c.sdp)
+	if s.in.early != earlyNone {
+		s.acceptWhenReady()
 		return
 	}
-	s.leg.start(&exchange{sendOffer: ready, done: func(err error) {
-		if err != nil {
-			failed(sip.StatusServerInternalError, nil, err)
-		} else {
-			s.settle()
-		}
-	}})
+	ready := func(d Description) { s.step(inAnswerReady, event{desc: d}) }
+	if c := contentOf(s.in.req.Request()); c.has {
+		s.leg.offerCame(&exchange{sendAnswer: ready, refuse: s.mediaRefused}, c.sdp)
+		return
+	}
+	s.leg.start(&exchange{sendOffer: ready, done: s.offerAnswered})
 }
 
 // sendAccept sends the 200 and repeats it until the ACK comes.

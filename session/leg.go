@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/sip/core"
@@ -29,12 +30,19 @@ type leg struct { // guarded by the core's mutex
 	glare   *core.Timer // until our offer is made again
 
 	packages []string // Info Packages the far end takes; nil: it has not said
+	methods  []string // its Allow; nil: it has not said
+
+	reliable bool // the first offer or answer went in a reliable provisional response
 
 	// of a fork
 	resend func()      // repeats the ACK; nil until one left
 	end    *EndError   // its BYE came before its 2xx, or 199 told its end
 	heard  Description // the answer in its provisional response
 	late   Description // the offer of its 2xx
+
+	confirmed confirmation
+	pracks    int           // how many PRACKs are not answered
+	due       *sip.Response // the one whose PRACK waits for an offer of ours
 }
 
 // attach gives the call a leg with a dialog.
@@ -74,6 +82,22 @@ func (l *leg) close(end error) { // [locked]
 		l.ours.out.Cancel()
 	}
 	l.s.closeMedia(l.media, open)
+}
+
+// learn takes over what a message of the far end says of what it can do.
+func (l *leg) learn(m interface {
+	HasHeader(string) bool
+	List(string) []string
+}) { // [locked]
+	l.learnPackages(m)
+	if m.HasHeader("Allow") {
+		l.methods = m.List("Allow")
+	}
+}
+
+// allows reports whether the far end has said that it takes a method.
+func (l *leg) allows(method sip.Method) bool { // [locked]
+	return slices.Contains(l.methods, string(method))
 }
 
 // setMedia makes m the leg's media; source is whose events it reports.

@@ -20,9 +20,8 @@ const (
 
 // Timers of RFC 3261 §17 that the core of a callee runs itself (§13.3.1.4).
 const (
-	t1           = 500 * time.Millisecond
-	t2           = 4 * time.Second
-	ringInterval = time.Minute // a provisional response every minute keeps proxies waiting (§13.3.1.1)
+	t1 = 500 * time.Millisecond
+	t2 = 4 * time.Second
 )
 
 // Options configure a Manager.
@@ -57,6 +56,9 @@ type Options struct {
 	// InfoPackages are the Info Packages that calls take which bring no list of
 	// their own (RFC 6086 §5.2.2). None by default.
 	InfoPackages []string
+	// Reliability says how provisional responses go (RFC 3262). Zero means
+	// ReliableSupported, for which the core has to support 100rel.
+	Reliability Reliability
 	// Logger gets what goes wrong without anybody to return it to. Nil
 	// discards.
 	Logger *slog.Logger

@@ -114,7 +114,7 @@ func (s *Session) allMedia() []Media {
 func (s *Session) reoffer(ctx context.Context, method sip.Method, x *exchange) error {
 	c := s.m.core
 	c.Lock()
-	if s.usage.state != Confirmed && s.usage.state != Accepted {
+	if s.usage.state != Confirmed && s.usage.state != Accepted && (s.usage.state.Ended() || !s.leg.reliable) {
 		defer c.Unlock()
 		return s.cause()
 	}
@@ -139,11 +139,20 @@ type reoffering struct {
 	out    *core.Outgoing
 	ack    func() // repeats the ACK
 	giveUp *core.Timer
+
+	confirmed confirmation
 }
 
 // sendOffer puts an offer of ours onto the wire inside the dialog.
 func (l *leg) sendOffer(method sip.Method, d Description) { // [locked]
 	s := l.s
+	switch {
+	case l.due != nil:
+		l.offerInPrack(d)
+		return
+	case s.usage.state != Confirmed:
+		method = sip.UPDATE
+	}
 	req := l.dialog.NewRequest(method)
 	s.logError("body of offer", d.into(req))
 	if method == sip.INVITE {
@@ -170,6 +179,7 @@ func (r *reoffering) response(res *sip.Response) { // [locked]
 	code := res.StatusCode()
 	switch {
 	case code.IsProvisional():
+		r.provisional(res)
 	case code.IsSuccess() && r.ack != nil:
 		r.ack()
 	case code.IsSuccess():
@@ -182,10 +192,22 @@ func (r *reoffering) response(res *sip.Response) { // [locked]
 	}
 }
 
+// provisional takes a provisional response to a re-INVITE, of which a reliable
+// one may have the answer already (RFC 3262 §5).
+func (r *reoffering) provisional(res *sip.Response) { // [locked]
+	if seq, ok := r.confirmed.next(r.l, res); !ok || seq == 0 || r.method != sip.INVITE {
+		return
+	}
+	r.l.prack(&r.confirmed, res, Description{})
+	if c := contentOf(res); c.has {
+		r.l.answerCame(c.sdp)
+	}
+}
+
 func (r *reoffering) success(res *sip.Response) { // [locked]
 	l := r.l
 	r.over()
-	l.learnPackages(res)
+	l.learn(res)
 	r.ack = func() {}
 	if r.method == sip.INVITE {
 		r.ack = l.s.m.core.SendACK(l.dialog, r.out, "", nil)

@@ -62,7 +62,8 @@ func bubbleWith(t *testing.T, o session.Options, f func(r *rig)) {
 		r.core = core.New(core.Options{
 			URI: aor, ViaHost: "ua.invalid", AcceptAnyUser: true,
 			Contact:   sip.URI{Scheme: "sip", User: "c", Host: "ua.invalid", Params: ";transport=ws"},
-			Allow:     []sip.Method{sip.INVITE, sip.ACK, sip.CANCEL, sip.BYE, sip.UPDATE, sip.OPTIONS, sip.INFO, sip.MESSAGE, sip.NOTIFY, sip.REFER},
+			Allow:     []sip.Method{sip.INVITE, sip.ACK, sip.CANCEL, sip.BYE, sip.UPDATE, sip.OPTIONS, sip.INFO, sip.MESSAGE, sip.NOTIFY, sip.REFER, sip.PRACK},
+			Supported: []string{"100rel", "199"},
 			UserAgent: "test",
 		})
 		o.Core, o.Identity, o.Domain = r.core, aor, sip.URI{Scheme: "sip", Host: "example.com"}

@@ -56,6 +56,9 @@ func (id *identity) contactFor(contact sip.URI, anonymous bool) sip.NameAddr {
 	return sip.NameAddr{URI: contact}
 }
 
+// Supported returns the option tags in Supported. Locked.
+func (c *Core) Supported() []string { return slices.Clone(c.o.Supported) }
+
 // Support adds an option tag to Supported: one in Require that is there is taken.
 // Locked.
 func (c *Core) Support(tag string) {
