@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -440,6 +442,78 @@ func holdAndBack(l, other *line) {
 	talking(l, other)
 }
 
+// TestProfiles: the m-lines of a server as it may be configured (use_avpf and
+// force_avp of Asterisk, for one).
+func TestProfiles(t *testing.T) {
+	for _, profile := range []string{"RTP/SAVPF", "RTP/SAVP", "UDP/TLS/RTP/SAVP", "RTP/AVPF"} {
+		t.Run(strings.ReplaceAll(profile, "/", "-"), func(t *testing.T) {
+			for _, p := range []siptest.Personality{siptest.Asterisk, siptest.FreeSWITCH} {
+				inWorld(t, siptest.Options{Personality: p, Profile: profile}, func(w *world) {
+					a, b := w.phone("alice").talk(w.phone("bob"))
+					talking(a, b)
+					holdAndBack(a, b)
+					holdAndBack(b, a)
+					w.must(w.legs()[0].ReinviteEmpty(w.t.Context()))
+					talking(a, b)
+				})
+			}
+		})
+	}
+}
+
+// TestChaosThroughServers: both ends and the server do to a call whatever comes
+// to their minds, all at the same time. In the end it still carries audio.
+func TestChaosThroughServers(t *testing.T) {
+	eachB2BUA(t, func(w *world) {
+		a, b := w.talker("alice").talk(w.talker("bob"))
+		ctx := w.t.Context()
+		for range 10 {
+			var all sync.WaitGroup
+			for i, l := range []*line{a, b} {
+				leg := w.legs()[i]
+				all.Go(func() {
+					time.Sleep(time.Duration(rand.IntN(500)) * time.Millisecond)
+					switch rand.IntN(6) {
+					case 0:
+						_ = l.Hold(ctx)
+					case 1:
+						_ = l.Unhold(ctx)
+					case 2:
+						_ = l.Renegotiate(ctx, &session.RenegotiateOptions{ICERestart: rand.IntN(2) == 0})
+					case 3:
+						_ = l.Renegotiate(ctx, &session.RenegotiateOptions{UseUpdate: true})
+					case 4:
+						_ = l.SendDTMF(ctx, "1", &session.DTMFOptions{Transport: session.DTMFInfo})
+					}
+				})
+				all.Go(func() {
+					time.Sleep(time.Duration(rand.IntN(500)) * time.Millisecond)
+					switch rand.IntN(6) {
+					case 0:
+						_ = leg.Reinvite(ctx)
+					case 1:
+						_ = leg.ReinviteEmpty(ctx)
+					case 2:
+						_ = leg.Hold(ctx, rand.IntN(2) == 0, false)
+					case 3:
+						_ = leg.Refresh(ctx)
+					case 4:
+						_ = leg.Ping(ctx)
+					}
+				})
+			}
+			all.Wait()
+		}
+		time.Sleep(time.Minute)
+		w.must(a.Unhold(ctx))
+		w.must(b.Unhold(ctx))
+		for _, leg := range w.legs() {
+			w.must(leg.Unhold(ctx))
+		}
+		talking(a, b)
+	})
+}
+
 // setupRow is something that happens to a call before it is up, or instead.
 type setupRow struct {
 	name string
@@ -458,6 +532,63 @@ var callSetup = []setupRow{
 		w.must(err)
 		a.listen()
 		talking(a, answer())
+	}},
+	{"early media", func(w *world, alice, bob *phone) {
+		carol, far := siptest.Peer(w.t, w.srv, "carol"), w.farEnd()
+		a := &line{w: w, phone: alice, out: rtc.NewTrack(rtc.Audio)}
+		var err error
+		a.Session, err = alice.Invite(w.t.Context(), "carol", &session.CallOptions{Media: w.media(a.out)})
+		w.must(err)
+		inv := carol.Expect(sip.INVITE)
+		answer := far.answer(inv)
+		inv.Respond(183, answer)
+		a.in, err = rtc.Receive(w.t.Context(), a.Session, rtc.Audio)
+		w.must(err)
+		far.ready()
+		far.say("the number you have dialled")
+		a.hear("the number you have dialled")
+		inv.Respond(200, answer)
+		carol.Expect(sip.ACK)
+		w.must(a.WaitAnswered(w.t.Context()))
+		a.wantAudio(far, true, true)
+		bye := make(chan error, 1)
+		go func() { bye <- a.Hangup(w.t.Context()) }()
+		for answered := false; !answered; { // Asterisk has a re-INVITE under way
+			r := carol.Next()
+			switch {
+			case r.Request.Method() == sip.INVITE:
+				r.Respond(488)
+			case r.Request.Method() == sip.BYE:
+				r.Respond(200)
+				answered = true
+			}
+		}
+		w.must(<-bye)
+	}},
+	{"with video", func(w *world, alice, bob *phone) {
+		camera, screen := rtc.NewTrack(rtc.Video), rtc.NewTrack(rtc.Video)
+		o := &session.AnswerOptions{Media: w.media(rtc.NewTrack(rtc.Audio), screen)}
+		answered := make(chan *session.Session, 1)
+		go func() {
+			s, _ := (<-bob.calls).Answer(w.t.Context(), o)
+			answered <- s
+		}()
+		a, err := alice.Call(w.t.Context(), "bob", &session.CallOptions{Media: w.media(rtc.NewTrack(rtc.Audio), camera)})
+		w.must(err)
+		b := <-answered
+		both := func(want int) {
+			w.t.Helper()
+			for begin := time.Now(); time.Since(begin) < time.Minute; time.Sleep(100 * time.Millisecond) {
+				if len(rtc.Streams(a)) == want && len(rtc.Streams(b)) == want {
+					return
+				}
+			}
+			w.t.Errorf("streams %v and %v, want %d each", rtc.Streams(a), rtc.Streams(b), want)
+		}
+		both(2)
+		w.must(a.Renegotiate(w.t.Context(), &session.RenegotiateOptions{Change: rtc.Change{Drop: []rtc.Kind{rtc.Video}}}))
+		both(1)
+		w.must(a.Hangup(w.t.Context()))
 	}},
 	{"canceled", func(w *world, alice, bob *phone) {
 		s, err := alice.Invite(w.t.Context(), "bob", nil)
