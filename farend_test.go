@@ -443,3 +443,41 @@ func TestVideoInCall(t *testing.T) {
 		want("audio sendrecv PCMU;")
 	})
 }
+
+// TestDigitAside: a digit of six seconds holds nothing up, neither an offer of
+// the far end nor its BYE.
+func TestDigitAside(t *testing.T) {
+	inWorld(t, siptest.Options{}, func(w *world) {
+		alice, p := w.phone("alice"), siptest.Expect(w.t, w.srv)
+		far := w.farEnd()
+		var d *siptest.Dialog
+		call := alice.dialFar(&session.CallOptions{}, func(*line) {
+			inv := p.Expect(sip.INVITE)
+			inv.Respond(200, far.answer(inv))
+			p.Expect(sip.ACK)
+			d = inv.Dialog()
+		})
+		call.receive()
+		far.ready()
+		done := make(chan error, 1)
+		go func() {
+			done <- call.SendDTMF(w.t.Context(), "1", &session.DTMFOptions{Transport: session.DTMFRTP, Duration: 6 * time.Second})
+		}()
+		time.Sleep(time.Second)
+		start := time.Now()
+		far.reinvite(d)
+		if took := time.Since(start); took > 100*time.Millisecond {
+			t.Errorf("the re-INVITE took %v", took)
+		}
+		start = time.Now()
+		d.Request(sip.BYE).ExpectResponse(200)
+		<-call.Context().Done()
+		if err := <-done; err == nil {
+			t.Error("the digit was sent")
+		}
+		alice.Close()
+		if took := time.Since(start); took > 500*time.Millisecond {
+			t.Errorf("the end took %v", took)
+		}
+	})
+}
