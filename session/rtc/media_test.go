@@ -363,3 +363,32 @@ func TestSourceNamed(t *testing.T) {
 		}
 	})
 }
+
+// TestPathSoon: a peer with ICE lite, as gateways are, sends no checks of its
+// own. The path is up when ours are answered, not at pion's next look at them.
+func TestPathSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		va, vb := n.host("10.0.0.1"), n.host("10.0.0.2")
+		n.start()
+		a, b := newEnd(t, va, Options{}), newEnd(t, vb, Options{SettingEngine: func(s *webrtc.SettingEngine) { s.SetLite(true) }})
+		defer b.close()
+		defer a.close()
+		ctx := t.Context()
+		offer := ok[session.Description](t)(a.media.Offer(ctx, session.OfferOptions{}))
+		answer, _, err := b.media.Answer(ctx, offer, session.OfferOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if _, err := a.media.SetAnswer(ctx, edit(answer, "t=0 0\r\n", "t=0 0\r\na=ice-lite\r\n"), session.AnswerInfo{}); err != nil {
+			t.Fatal(err)
+		}
+		ok[Codec](t)(a.track.Ready(ctx))
+		if took := time.Since(start); took > 100*time.Millisecond {
+			t.Errorf("the path took %v", took)
+		}
+		ok[Codec](t)(b.track.Ready(ctx))
+		wantAudio(t, a, b, true, true)
+	})
+}
