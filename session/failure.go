@@ -10,7 +10,7 @@ import (
 
 // What the failure of a request inside a dialog means beyond that request
 // (RFC 5057 §5.1), and which failures are worth another try. The tables are
-// pure; failed and again draw the consequences for a call.
+// pure; failed and retryIn draw the consequences for a call.
 
 // toll is what a failed request takes with it.
 type toll uint8
@@ -91,10 +91,10 @@ type patience struct {
 	tries int
 }
 
-// again tells how long to wait before a request that came to err is made again,
+// retryIn tells how long to wait before a request that came to err is made again,
 // with the next CSeq number; false: it is not. That ends when the core's
 // RecoveryLimit is over, or Retry-After goes beyond it.
-func (s *Session) again(p *patience, method sip.Method, err error) (time.Duration, bool) { // [locked]
+func (s *Session) retryIn(p *patience, method sip.Method, err error) (time.Duration, bool) { // [locked]
 	if s.usage.state.Ended() || !passing(method, sip.StatusOf(err)) {
 		return 0, false
 	}

@@ -221,7 +221,7 @@ func (r *reoffering) failed(err error) { // [locked]
 	r.over()
 	l := r.l
 	if x := l.open; x != nil {
-		if wait, again := l.s.again(&x.patience, r.method, err); again {
+		if wait, again := l.s.retryIn(&x.patience, r.method, err); again {
 			l.postpone(wait)
 			return
 		}

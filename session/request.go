@@ -65,7 +65,7 @@ func (s *Session) do(ctx context.Context, req *sip.Request, leaving func(*sip.Re
 			return res, err
 		}
 		c.Lock()
-		wait, again := s.again(&p, req.Method(), err)
+		wait, again := s.retryIn(&p, req.Method(), err)
 		if again = again && d == s.leg.dialog; !again {
 			s.failed(d, req.Method(), err)
 		}

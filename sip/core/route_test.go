@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -404,7 +405,7 @@ func TestLimits(t *testing.T) {
 	o := options()
 	o.MaxTransactions = 2
 	run(t, o, func(r *rig) {
-		d, _, _ := r.accepted()
+		d, u, _ := r.accepted()
 		r.locked(func() { r.Handle(sip.MESSAGE, func(*core.Incoming) {}) })
 		r.receive(incoming(sip.MESSAGE, "1", "Call-ID: 1"))
 		r.receive(inside(sip.INFO, "2", 11))
@@ -420,7 +421,11 @@ func TestLimits(t *testing.T) {
 		}
 		r.receive(inside(sip.ACK, "6", 10)) // not counted, and never answered
 		r.receive(incoming(sip.ACK, "7", "Call-ID: 7"))
+		r.receive(inside(sip.BYE, "8", 13)) // always taken: it makes room
 		r.nothing()
+		if last := u.in[len(u.in)-1]; last.Request().Method() != sip.BYE {
+			t.Errorf("the last request taken is %s", last.Request().Method())
+		}
 		r.locked(func() {
 			if got := r.Stats().Refused; got != 3 {
 				t.Errorf("%d refused", got)
@@ -442,6 +447,47 @@ func TestLimits(t *testing.T) {
 			t.Error("still full")
 		}
 	})
+}
+
+// TestTargetRefresh: a 2xx to one of the five target refresh requests, in either
+// direction, moves the remote target of the dialog (RFC 3261 §12.2, RFC 5057 §5.4).
+func TestTargetRefresh(t *testing.T) {
+	const contact = "Contact: <sip:bob@new.invalid>"
+	o := options()
+	o.Allow = []sip.Method{sip.INVITE, sip.UPDATE, sip.SUBSCRIBE, sip.NOTIFY, sip.REFER, sip.INFO, sip.MESSAGE, sip.OPTIONS}
+	for method, moves := range map[sip.Method]bool{
+		sip.INVITE: true, sip.UPDATE: true, sip.SUBSCRIBE: true, sip.NOTIFY: true, sip.REFER: true,
+		sip.INFO: false, sip.MESSAGE: false, sip.OPTIONS: false,
+	} {
+		for _, code := range []sip.StatusCode{180, 200, 202, 302, 488} {
+			want := ""
+			if moves && code.IsSuccess() {
+				want = "new.invalid"
+			}
+			run(t, o, func(r *rig) {
+				_, d := r.called()
+				r.request(sip.ACK)
+				before := d.RemoteTarget().Host
+				s := r.send("", func(s *sending) {
+					r.locked(func() { s.Request = d.NewRequest(method) })
+					s.Dialog = d
+				})
+				r.answer(s.Sent(), code, contact)
+				if got := d.RemoteTarget().Host; got != cmp.Or(want, before) {
+					t.Errorf("%d to our %s: target %s", code, method, got)
+				}
+			})
+			run(t, o, func(r *rig) {
+				d, u, _ := r.accepted()
+				before := d.RemoteTarget().Host
+				r.receive(inside(method, "1", 11, contact, "Event: x", "Subscription-State: active", "Refer-To: <sip:x@y.z>"))
+				r.locked(func() { u.in[len(u.in)-1].Reply(code, "") })
+				if got := d.RemoteTarget().Host; got != cmp.Or(want, before) {
+					t.Errorf("%d to their %s: target %s", code, method, got)
+				}
+			})
+		}
+	}
 }
 
 func TestTooLong(t *testing.T) {
