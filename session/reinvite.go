@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/gosipua/sipua/sip"
@@ -110,7 +111,7 @@ func (s *Session) allMedia() []Media {
 }
 
 // reoffer makes an offer inside the call and waits for its outcome. ctx ends
-// the waiting only.
+// the waiting only, and what has not left by then never will.
 func (s *Session) reoffer(ctx context.Context, method sip.Method, x *exchange) error {
 	c := s.m.core
 	c.Lock()
@@ -128,6 +129,9 @@ func (s *Session) reoffer(ctx context.Context, method sip.Method, x *exchange) e
 	case err := <-outcome:
 		return err
 	case <-ctx.Done():
+		c.Lock()
+		defer c.Unlock()
+		l.waiting = slices.DeleteFunc(l.waiting, func(w *exchange) bool { return w == x })
 		return context.Cause(ctx)
 	}
 }
