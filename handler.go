@@ -19,6 +19,12 @@ type Handler struct {
 	// live as long as the call. Default nil: 480 (RFC 3261 §21.4.18).
 	Call func(*session.Incoming)
 
+	// Refer gets every REFER outside of calls, by which somebody asks us to call
+	// somebody else (RFC 3515), each on a goroutine of its own; for those of a call
+	// see session.Handler. Who asks should be known before it is accepted. Default
+	// nil: 603.
+	Refer func(*session.Referral)
+
 	// Session has the events of calls that bring no Handler of their own. Default
 	// none.
 	Session session.Handler

@@ -245,7 +245,7 @@ var serverControl = []callRow{
 	}},
 	{"REFER to another user", func(w *world, a, b *line) {
 		answer := w.phone("carol").answers()
-		w.must(a.Refer(w.t.Context(), "carol"))
+		a.transfer("carol")
 		a.phone.until("REFER 200")
 		c := answer()
 		<-a.Context().Done()
@@ -255,13 +255,13 @@ var serverControl = []callRow{
 	{"REFER to who refuses", func(w *world, a, b *line) {
 		carol := w.phone("carol")
 		go func() { (<-carol.calls).Reject(sip.StatusBusyHere, nil) }()
-		w.must(b.Refer(w.t.Context(), "carol"))
+		b.transfer("carol")
 		b.phone.until("REFER 486")
 		talking(a, b)
 	}},
 	{"REFER and hung up at once", func(w *world, a, b *line) {
 		answer := w.phone("carol").answers()
-		w.must(b.Refer(w.t.Context(), "carol"))
+		b.transfer("carol")
 		w.must(b.Hangup(w.t.Context()))
 		talking(a, answer())
 	}},
@@ -269,7 +269,9 @@ var serverControl = []callRow{
 		w.must(a.Hold(w.t.Context()))
 		consult, c := a.phone.talk(w.phone("carol"))
 		w.must(consult.Hold(w.t.Context()))
-		w.must(a.referTo(consult, "carol"))
+		transfer, err := a.ReferTo(w.t.Context(), consult.Session, nil)
+		w.must(err)
+		w.must(transfer.Wait(w.t.Context()))
 		<-a.Context().Done()
 		<-consult.Context().Done()
 		talking(b, c)
@@ -325,7 +327,7 @@ func (w *world) talker(user string) *phone {
 				p.note("MESSAGE %s", req.Body())
 				return sip.StatusOK
 			},
-			Refer: func(_ *session.Session, r session.ReferProgress) { p.note("REFER %d", int(r.Code)) },
+			Transfer: func(_ *session.Session, r session.TransferProgress) { p.note("REFER %d", int(r.Status)) },
 		}
 		cfg.Handler.Message = func(_ context.Context, req *sip.Request) sip.StatusCode {
 			p.note("message %s", req.Body())
@@ -371,18 +373,11 @@ func (w *world) endedByServer(l *line) {
 	}
 }
 
-// referTo sends the REFER of an attended transfer (RFC 5589 §7): the far end is to
-// take the place of another call of ours.
-func (l *line) referTo(other *line, user string) error {
-	id := other.Dialog()
-	replaces := sip.Replaces{CallID: id.CallID, ToTag: id.RemoteTag, FromTag: id.LocalTag}
-	target := sip.URI{Scheme: "sip", User: user, Host: "example.com"}.WithHeader("Replaces", replaces.String())
-	req := sip.NewRequest(sip.REFER, sip.URI{})
-	if err := req.SetHeader("Refer-To", sip.NameAddr{URI: target}.String()); err != nil {
-		return err
-	}
-	_, err := l.Do(l.w.t.Context(), req)
-	return err
+// transfer asks the far end to call somebody.
+func (l *line) transfer(target string) {
+	l.w.t.Helper()
+	_, err := l.Refer(l.w.t.Context(), target, nil)
+	l.w.must(err)
 }
 
 // talking checks that both ends hear each other.

@@ -104,12 +104,12 @@ func (ua *UA) wireCore(cfg *Config) {
 // allowed are the methods that a UA takes, inside calls or outside.
 var allowed = []sip.Method{
 	sip.INVITE, sip.ACK, sip.CANCEL, sip.BYE, sip.UPDATE, sip.OPTIONS,
-	sip.INFO, sip.MESSAGE, sip.NOTIFY, sip.REFER, sip.PRACK,
+	sip.INFO, sip.MESSAGE, sip.NOTIFY, sip.REFER, sip.PRACK, sip.SUBSCRIBE,
 }
 
 // supported are the option tags of what a UA can do.
 func supported(cfg *Config) []string {
-	tags := []string{"outbound", "path", "gruu", "199"}
+	tags := []string{"outbound", "path", "gruu", "199", "replaces", "norefersub", "tdialog"}
 	if cfg.ReliableProvisionals != session.ReliableOff {
 		tags = append(tags, "100rel")
 	}
@@ -220,6 +220,7 @@ func (ua *UA) wireCalls(cfg *Config) {
 		Media:           complete(media),
 		MediaDefaults:   complete,
 		Call:            cfg.Handler.Call,
+		Refer:           cfg.Handler.Refer,
 		Handler:         cfg.Handler.Session,
 		NoAnswerTimeout: cfg.NoAnswerTimeout,
 		RingTimeout:     cfg.RingTimeout,
@@ -333,6 +334,16 @@ func (ua *UA) Call(ctx context.Context, target string, o *session.CallOptions) (
 // what comes of it.
 func (ua *UA) Invite(ctx context.Context, target string, o *session.CallOptions) (*session.Session, error) {
 	return ua.calls.Invite(ctx, target, o)
+}
+
+// Refer asks target, outside of any call, to call referTo (RFC 3515); both are
+// what Call takes. It returns when target has agreed to try, or with its
+// refusal, a [*sip.ResponseError], and waits for a connection as long as ctx; the
+// Transfer tells what comes of it. Nil options mean all defaults. Of several who
+// take it where target forks the first to report is heard. To transfer a call
+// use [session.Session.Refer] and ReferTo.
+func (ua *UA) Refer(ctx context.Context, target, referTo string, o *session.ReferOptions) (*session.Transfer, error) {
+	return ua.calls.Refer(ctx, target, referTo, o)
 }
 
 // Calls returns the calls that are not over, in no order.

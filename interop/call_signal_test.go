@@ -59,7 +59,7 @@ func TestCallRefer(t *testing.T) {
 	alice, bob, carol := newUA(t, k, "alice", sipua.Config{}), newPage(t, k, "bob"), newPage(t, k, "carol")
 
 	ours, theirs := connected(t, alice, bob, true, rtc.Options{})
-	ours.do("Refer", func(ctx context.Context) error { return ours.Refer(ctx, "carol") })
+	ours.transfer("carol")
 	if e := theirs.waitEvent("refer"); e.Body != "<"+aor("carol")+">" && e.Body != aor("carol") {
 		t.Errorf("Refer-To: %s", e.Body)
 	}
@@ -70,13 +70,13 @@ func TestCallRefer(t *testing.T) {
 	third.answer()
 	third.waitEvent("confirmed")
 	p := next(t, "news of the transfer", ours.refers)
-	for p.Code.IsProvisional() {
+	for p.Status.IsProvisional() {
 		if p.Final {
 			t.Errorf("%+v is final", p)
 		}
 		p = next(t, "more news of the transfer", ours.refers)
 	}
-	if p.Code != sip.StatusOK || !p.Final {
+	if p.Status != sip.StatusOK || !p.Final {
 		t.Errorf("transfer ended with %+v, want 200", p)
 	}
 	ours.hangup()
@@ -86,10 +86,10 @@ func TestCallRefer(t *testing.T) {
 
 	// One that fails.
 	ours, theirs = connected(t, alice, bob, false, rtc.Options{})
-	ours.do("Refer", func(ctx context.Context) error { return ours.Refer(ctx, aor("st486")) })
+	ours.transfer(aor("st486"))
 	for p = next(t, "news of the transfer", ours.refers); !p.Final; p = next(t, "more news of the transfer", ours.refers) {
 	}
-	if p.Code != sip.StatusBusyHere {
+	if p.Status != sip.StatusBusyHere {
 		t.Errorf("transfer ended with %+v, want 486", p)
 	}
 	theirs.refer(aor("carol")) // we let nobody transfer us

@@ -27,7 +27,7 @@ type uaCall struct {
 	first  chan struct{} // closed with the first packet received
 	holds  chan session.HoldState
 	digits chan session.DTMF
-	refers chan session.ReferProgress
+	refers chan session.TransferProgress
 	rings  chan int // status of each provisional response
 	info   chan string
 }
@@ -67,7 +67,7 @@ func (u *testUA) newCall() *uaCall {
 		u: u, track: rtc.NewTrack(rtc.Audio), first: make(chan struct{}),
 		holds:  make(chan session.HoldState, 64),
 		digits: make(chan session.DTMF, 64),
-		refers: make(chan session.ReferProgress, 64),
+		refers: make(chan session.TransferProgress, 64),
 		rings:  make(chan int, 64),
 		info:   make(chan string, 64),
 	}
@@ -78,12 +78,21 @@ func (c *uaCall) handler() *session.Handler {
 		Progress: func(_ *session.Session, res *sip.Response) { c.rings <- int(res.StatusCode()) },
 		Hold:     func(_ *session.Session, h session.HoldState) { c.holds <- h },
 		DTMF:     func(_ *session.Session, d session.DTMF) { c.digits <- d },
-		Refer:    func(_ *session.Session, p session.ReferProgress) { c.refers <- p },
+		Transfer: func(_ *session.Session, p session.TransferProgress) { c.refers <- p },
 		Info: func(_ *session.Session, req *sip.Request) sip.StatusCode {
 			c.info <- req.ContentType() + " " + string(req.Body())
 			return sip.StatusOK
 		},
 	}
+}
+
+// transfer asks the far end to call target; the call stays.
+func (c *uaCall) transfer(target string) {
+	c.u.t.Helper()
+	c.do("Refer", func(ctx context.Context) error {
+		_, err := c.Refer(ctx, target, &session.ReferOptions{KeepCall: true})
+		return err
+	})
 }
 
 // talk carries the audio until the call ends.

@@ -26,7 +26,7 @@ func (s *Session) byeTo(d *dialog.Dialog, done func()) { // [locked]
 // not be.
 func (s *Session) finishDialog(d *dialog.Dialog, bye *sip.Request, done func()) { // [locked]
 	over := func() {
-		s.m.core.Detach(d)
+		s.letGo(d)
 		done()
 	}
 	s.m.core.Send(&core.Outgoing{

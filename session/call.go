@@ -61,6 +61,11 @@ type CallOptions struct {
 	// sip.NormalizeTarget does not take, sips: among them. Passwords that they
 	// ask for are given to proxies and proven realms only.
 	Redirect func(s *Session, r *Redirection) []sip.NameAddr
+	// Replaces has the callee replace a dialog of its own with this call
+	// (RFC 3891): one that another call names with [Session.Replaces], or that was
+	// learned elsewhere. The zero value: none. A callee that knows nothing of it
+	// takes an ordinary call, unless Headers have a Require: replaces.
+	Replaces sip.Replaces
 }
 
 // Invite starts a call and returns at once, before any media is made; the end
@@ -84,6 +89,29 @@ func (m *Manager) Invite(ctx context.Context, target string, o *CallOptions) (*S
 	if err != nil {
 		return nil, err
 	}
+	p, err := m.plan(uri, o)
+	if err != nil {
+		return nil, err
+	}
+	m.core.Lock()
+	defer m.core.Unlock()
+	s, err := m.outbound(p)
+	if err != nil {
+		return nil, err
+	}
+	s.prepare()
+	return s, nil
+}
+
+// plan is a call that can be made.
+type plan struct {
+	req     *sip.Request
+	factory MediaFactory
+	o       *CallOptions
+}
+
+// plan checks all that can be wrong with a call by itself.
+func (m *Manager) plan(uri sip.URI, o *CallOptions) (*plan, error) {
 	if err := checkPackages(o.InfoPackages); err != nil {
 		return nil, err
 	}
@@ -95,16 +123,20 @@ func (m *Manager) Invite(ctx context.Context, target string, o *CallOptions) (*S
 	if err != nil {
 		return nil, err
 	}
-	m.core.Lock()
-	defer m.core.Unlock()
+	return &plan{req, factory, o}, nil
+}
+
+// outbound returns the call of p, before anything of it is made.
+func (m *Manager) outbound(p *plan) (*Session, error) { // [locked]
+	req, o := p.req, p.o
 	if err := m.stampReliability(req, o.Reliability); err != nil {
 		return nil, err
 	}
-	s, err := m.newSession(Outbound, req.CallID(), Preparing)
+	s, err := m.newSession(Outbound, req.CallID(), Preparing, 0)
 	if err != nil {
 		return nil, err
 	}
-	s.factory = factory
+	s.factory = p.factory
 	s.remote = req.To()
 	s.local = o.From
 	if s.local == (sip.NameAddr{}) {
@@ -114,12 +146,11 @@ func (m *Manager) Invite(ctx context.Context, target string, o *CallOptions) (*S
 	s.setPackages(o.InfoPackages)
 	s.out = &outgoing{req: req, late: o.LateOffer, root: s.leg, anonymous: o.Anonymous != Identified, expires: o.Expires,
 		redirects: redirects{ask: o.Redirect}}
-	ring := o.RingTimeout
-	if ring == 0 {
-		ring = m.o.RingTimeout
+	s.out.limit = o.RingTimeout
+	if s.out.limit == 0 {
+		s.out.limit = m.o.RingTimeout
 	}
-	s.out.ring = s.after(ring, s.ringTimeout)
-	s.prepare()
+	s.out.ring = s.after(s.out.limit, s.ringTimeout)
 	return s, nil
 }
 
@@ -158,6 +189,9 @@ func inviteFor(uri sip.URI, o *CallOptions) (*sip.Request, error) {
 	}
 	if o.PreferredIdentity != (sip.NameAddr{}) {
 		err = errors.Join(err, req.SetHeader("P-Preferred-Identity", o.PreferredIdentity.String()))
+	}
+	if o.Replaces != (sip.Replaces{}) {
+		err = errors.Join(err, req.SetHeader("Replaces", o.Replaces.String()))
 	}
 	if o.Expires != 0 {
 		err = errors.Join(err, setExpires(req, o.Expires))

@@ -224,7 +224,7 @@ func (c *chaos) applicationActs() {
 	case 5:
 		c.call(func(ctx context.Context) error { return s.SendInfo(ctx, "text/plain", []byte("x"), nil) })
 	case 6:
-		c.call(func(ctx context.Context) error { return s.Refer(ctx, "carol") })
+		c.call(func(ctx context.Context) error { _, err := s.Refer(ctx, "carol", nil); return err })
 	case 7:
 		c.call(func(ctx context.Context) error { return s.SendDTMF(ctx, "1", nil) })
 	case 8:

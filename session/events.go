@@ -46,8 +46,14 @@ type Handler struct {
 	// answers it (RFC 3428 §7). Nil means 405.
 	Message func(s *Session, req *sip.Request) sip.StatusCode
 
-	// Refer tells how a transfer that Refer asked for goes on (RFC 3515 §2.4.5).
-	Refer func(s *Session, p ReferProgress)
+	// Refer gets each REFER inside the call, by which the far end asks us to call
+	// somebody else (RFC 3515). r may be decided on later. Nil answers 603.
+	Refer func(s *Session, r *Referral)
+
+	// Transfer tells how a transfer that Refer or ReferTo asked for goes on
+	// (RFC 3515 §2.4.5). It may follow the end of the call, which the far end is
+	// free to leave before it has called.
+	Transfer func(s *Session, p TransferProgress)
 }
 
 // HoldState says who keeps a call on hold.
@@ -103,6 +109,7 @@ func (s *Session) tellState(st State) { // [locked]
 }
 
 func (s *Session) tellProgress(res *sip.Response) { // [locked]
+	s.report.report(res.StatusCode(), res.Reason())
 	if h := s.handler.Progress; h != nil {
 		s.tell(func() { h(s, res) })
 	}
@@ -117,11 +124,6 @@ func (s *Session) tellConnected() { // [locked]
 func (s *Session) tellDTMF(d DTMF) bool { // [locked]
 	h := s.handler.DTMF
 	return h == nil || s.tell(func() { h(s, d) })
-}
-
-func (s *Session) tellTransfer(p ReferProgress) bool { // [locked]
-	h := s.handler.Refer
-	return h == nil || s.tell(func() { h(s, p) })
 }
 
 // agree takes over what an exchange came to.

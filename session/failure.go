@@ -125,7 +125,7 @@ func (s *Session) failed(d *dialog.Dialog, method sip.Method, err error) { // [l
 		return
 	}
 	if t == tollDialog {
-		s.transfers = nil
+		s.refs.gone(err)
 	}
 	end := &EndError{Remote: true, Kind: EndDialogError, Err: err}
 	var timeout *sip.TimeoutError

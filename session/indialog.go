@@ -21,6 +21,8 @@ func (d inDialog) ReceiveRequest(in *core.Incoming) { // [locked]
 		l.receiveACK(req)
 	case method == sip.BYE:
 		l.receiveBye(in)
+	case method == sip.NOTIFY, method == sip.SUBSCRIBE: // their usage outlives the call
+		s.receiveEvent(in)
 	case s.usage.state.Ended() || l.lost(): // RFC 5407 §3.2
 		in.Reply(sip.StatusCallDoesNotExist, "")
 	case method == sip.INVITE, method == sip.UPDATE:
@@ -31,10 +33,8 @@ func (d inDialog) ReceiveRequest(in *core.Incoming) { // [locked]
 		l.receiveInfo(in)
 	case method == sip.MESSAGE:
 		s.ask(in, s.handler.Message, sip.StatusMethodNotAllowed)
-	case method == sip.NOTIFY:
-		s.receiveNotify(in)
 	case method == sip.REFER:
-		declineRefer(in)
+		s.receiveRefer(in)
 	default:
 		in.Default()
 	}
@@ -44,12 +44,6 @@ func (d inDialog) ReceiveRequest(in *core.Incoming) { // [locked]
 // (RFC 3261 §15.1.2, RFC 6665 §4.1.3).
 func outside(in *core.Incoming) { // [locked]
 	in.Reply(sip.StatusCallDoesNotExist, "")
-}
-
-// declineRefer refuses a REFER: it acts only with the application's consent,
-// which nobody gave.
-func declineRefer(in *core.Incoming) { // [locked]
-	in.Reply(sip.StatusDecline, "")
 }
 
 // receiveOffer takes a re-INVITE or an UPDATE (RFC 3261 §14.2, RFC 3311 §5.2).

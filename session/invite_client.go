@@ -20,6 +20,7 @@ type outgoing struct {
 	bound  *leg // the fork that has the media of the offer
 	won    *leg
 	ring   *core.Timer
+	limit  time.Duration // of ring
 
 	anonymous bool
 	expires   time.Duration // of the INVITE; 0: no limit
@@ -219,6 +220,7 @@ func (s *Session) answered(l *leg, res *sip.Response) { // [locked]
 	}
 	s.lead(l)
 	s.noteIdentity(res)
+	s.report.report(res.StatusCode(), res.Reason())
 	s.step(inSuccess, event{res: res, leg: l})
 }
 

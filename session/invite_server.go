@@ -17,10 +17,17 @@ type incoming struct {
 	decide  *core.Timer   // no answer
 	expire  *core.Timer   // the INVITE's Expires
 	progress
+
+	replaces  *Session // whose place the call wants
+	earlyOnly bool     // while that one is not answered
 }
 
 // receiveInvite takes an INVITE outside any dialog.
-func (m *Manager) receiveInvite(in *core.Incoming) { // [locked]
+func (m *Manager) receiveInvite(in *core.Incoming) { m.receiveCall(in, nil, false) } // [locked]
+
+// receiveCall takes an INVITE outside any dialog. old is the call whose place it
+// wants, only while that one is not answered with earlyOnly.
+func (m *Manager) receiveCall(in *core.Incoming, old *Session, earlyOnly bool) { // [locked]
 	req := in.Request()
 	if m.o.Call == nil || m.closed != nil {
 		in.Reply(sip.StatusTemporarilyUnavailable, "")
@@ -44,7 +51,11 @@ func (m *Manager) receiveInvite(in *core.Incoming) { // [locked]
 	if !m.admit(in, &p) {
 		return
 	}
-	s, err := m.newSession(Inbound, req.CallID(), Ringing)
+	room := 0
+	if old != nil && len(old.successors) == 0 { // which will go
+		room = 1
+	}
+	s, err := m.newSession(Inbound, req.CallID(), Ringing, room)
 	if err != nil {
 		in.Reply(sip.StatusBusyHere, "", sip.Field{Name: "Retry-After", Value: "10"})
 		return
@@ -52,6 +63,9 @@ func (m *Manager) receiveInvite(in *core.Incoming) { // [locked]
 	s.local, s.remote = req.To(), req.From()
 	s.leg = s.attach(d)
 	s.in = &incoming{req: in, sent: make(chan struct{}), progress: p}
+	if old != nil {
+		s.replacing(old, earlyOnly)
+	}
 	s.setHandler(nil)
 	s.setPackages(nil)
 	s.leg.learn(req)

@@ -41,6 +41,9 @@ type Options struct {
 	// Call gets every incoming call, each on a goroutine of its own. Nil
 	// answers 480.
 	Call func(*Incoming)
+	// Refer gets each REFER that names no call, each on a goroutine of its own; for
+	// those of a call see Handler. Nil answers 603.
+	Refer func(*Referral)
 	// Handler gets the events of calls that bring no Handler of their own.
 	Handler Handler
 	// NoAnswerTimeout ends an incoming call that nobody decided on, with 480.
@@ -75,10 +78,12 @@ type Manager struct {
 	logs *core.Queue
 
 	// guarded by the core's mutex
-	sessions map[*Session]struct{} // until nothing of them is left on the wire
-	live     int                   // of them, those that are not over for the application
-	idle     []chan struct{}       // closed when sessions is empty
-	closed   error                 // no new calls
+	sessions map[*Session]struct{}    // until nothing of them is left on the wire
+	live     int                      // of them, those that are not over for the application
+	idle     []chan struct{}          // closed when sessions is empty
+	closed   error                    // no new calls
+	refs     map[*references]struct{} // that have a subscription
+	ended    endedDialogs
 }
 
 // NewManager returns a Manager and takes over the core's INVITE requests, and
@@ -96,11 +101,13 @@ func NewManager(o Options) *Manager {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	m := &Manager{core: o.Core, o: o, logs: o.Core.NewQueue(nil), sessions: map[*Session]struct{}{}}
+	m := &Manager{core: o.Core, o: o, logs: o.Core.NewQueue(nil), sessions: map[*Session]struct{}{}, refs: map[*references]struct{}{}}
 	o.Core.Lock()
 	defer o.Core.Unlock()
 	o.Core.Handle(sip.INVITE, m.receiveInvite)
-	o.Core.Handle(sip.REFER, declineRefer)
+	o.Core.Handle(sip.REFER, m.receiveRefer)
+	o.Core.Handle(sip.SUBSCRIBE, receiveSubscribe)
+	o.Core.HandleReplaces(m.receiveReplaces)
 	for _, method := range []sip.Method{sip.BYE, sip.UPDATE, sip.INFO, sip.NOTIFY} {
 		o.Core.Handle(method, outside)
 	}
@@ -166,6 +173,9 @@ func (m *Manager) Close() {
 	m.closed = net.ErrClosed
 	for s := range m.sessions {
 		s.step(inClose, event{end: &EndError{Kind: EndClosed, Err: net.ErrClosed}})
+	}
+	for r := range m.refs {
+		r.gone(net.ErrClosed)
 	}
 }
 

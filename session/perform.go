@@ -55,6 +55,8 @@ func (s *Session) step(in usageInput, e event) { // [locked]
 	}
 	if do&doUp != 0 && !s.usage.state.Ended() {
 		s.started = time.Now()
+		s.stands()
+		s.takeOver()
 	}
 	if after := s.usage.state; after != before && !after.Ended() {
 		s.tellState(after)
@@ -93,6 +95,9 @@ func (s *Session) finish(end *EndError) { // [locked]
 		l.close(end)
 	}
 	s.settle()
+	s.refuseReferrals(end)
+	s.reportEnd(end)
+	s.leaves()
 	if h := s.handler.State; h != nil {
 		s.events.PushFinal(func() { h(s, Terminated) })
 	}
@@ -128,7 +133,7 @@ func (s *Session) settle() { // [locked]
 func (s *Session) release() { // [locked]
 	for _, l := range s.legs() {
 		if l.dialog != nil {
-			s.m.core.Detach(l.dialog)
+			s.letGo(l.dialog)
 		}
 	}
 	for _, t := range s.timers {

@@ -33,7 +33,10 @@ func sendings() []sending {
 			return s.SendInfo(ctx, "text/plain", []byte("x"), nil)
 		}},
 		{sip.MESSAGE, func(ctx context.Context, s *session.Session) error { return s.SendMessage(ctx, "", []byte("x")) }},
-		{sip.REFER, func(ctx context.Context, s *session.Session) error { return s.Refer(ctx, "carol") }},
+		{sip.REFER, func(ctx context.Context, s *session.Session) error {
+			_, err := s.Refer(ctx, "carol", nil)
+			return err
+		}},
 		do(sip.OPTIONS), do("JUMP"),
 	}
 }

@@ -3,149 +3,241 @@ package session
 import (
 	"context"
 	"errors"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/gosipua/sipua/sip"
-	"github.com/gosipua/sipua/sip/core"
 )
 
-const sipfragType = "message/sipfrag"
+// ReferOptions shape a REFER of ours. Nil means all defaults.
+type ReferOptions struct {
+	// NoSubscription asks the far end not to report what comes of it
+	// (Refer-Sub: false, RFC 4488). It may report all the same.
+	NoSubscription bool
 
-// ReferProgress is what a NOTIFY tells about a transfer (RFC 3515 §2.4.5).
-type ReferProgress struct {
-	Code   sip.StatusCode // what the far end heard from the transfer target; 0: it says no more
-	Reason string
-	Final  bool // the last word on this transfer
+	// KeepCall leaves the call as it is when the transfer has succeeded. By
+	// default it is hung up then, as phones do; its cause is ErrTransferred. With
+	// NoSubscription granted success is the far end's agreement. A transfer that
+	// failed, or whose outcome nobody told, leaves the call up in any case.
+	KeepCall bool
+
+	// Replaces has the far end replace a dialog of the target's (RFC 3891), as
+	// ReferTo does; see [Session.Replaces]. The zero value: none.
+	Replaces sip.Replaces
+
+	// Progress gets what is told of this transfer, in place of Handler.Transfer
+	// and in the same way.
+	Progress func(TransferProgress)
+
+	// Headers are added to the REFER. A Referred-By among them stands in the place
+	// of ours, which is our own identity (RFC 3892 §2.1).
+	Headers []sip.Field
 }
 
-// Refer asks the far end to call target in our place (RFC 3515): a blind
-// transfer. It returns when the far end has agreed to try; Handler.Refer tells
-// how that goes on. The call itself goes on until somebody hangs up.
-func (s *Session) Refer(ctx context.Context, target string) error {
+// Refer asks the far end to call target, which is what UA.Call takes: a blind
+// transfer (RFC 3515, RFC 5589 §6). It returns when the far end has agreed to
+// try, or with its refusal, a *[sip.ResponseError]; the Transfer and
+// Handler.Transfer tell what comes of it, also when the call has ended. The end
+// of ctx ends the waiting only.
+//
+// The call goes on meanwhile; what becomes of it is the choice of
+// [ReferOptions.KeepCall].
+func (s *Session) Refer(ctx context.Context, target string, o *ReferOptions) (*Transfer, error) {
+	if o == nil {
+		o = &ReferOptions{}
+	}
 	uri, err := sip.NormalizeTarget(target, s.m.o.Domain, s.m.o.KeepTel)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	req := sip.NewRequest(sip.REFER, sip.URI{})
-	err = errors.Join(
-		req.SetHeader("Refer-To", sip.NameAddr{URI: uri}.String()),
-		req.SetHeader("Referred-By", sip.NameAddr{URI: s.LocalIdentity().URI}.String()), // RFC 3892 §2.1
-	)
+	req, to, err := referFor(uri, s.LocalIdentity().URI, sip.URI{}, o)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return s.transfer(ctx, req)
-}
-
-// transfer is the subscription that a REFER of ours makes (RFC 3515 §2.4.4).
-type transfer struct {
-	seq   uint32 // CSeq of the REFER
-	taken bool   // its 2xx is here
-	told  bool   // the application knows how it ended
-}
-
-func (s *Session) transfer(ctx context.Context, req *sip.Request) error {
 	c := s.m.core
 	c.Lock()
 	if s.usage.state != Confirmed {
 		defer c.Unlock()
-		return s.cause()
+		return nil, s.cause()
 	}
+	t := s.references(s.leg.dialog).transfer(to, o)
+	t.refs.add(t) // a NOTIFY may overtake the 2xx
 	c.Unlock()
-	t := &transfer{}
-	res, err := s.do(ctx, req, func(out *sip.Request) {
-		if t.seq == 0 {
-			s.transfers = append(s.transfers, t) // a NOTIFY may overtake the 2xx
+	res, err := s.do(ctx, req, func(out *sip.Request) { t.seq = out.CSeq().Seq })
+	return t.referred(ctx, res, err)
+}
+
+// ReferTo asks the far end to take our place in other, another call of this UA:
+// an attended transfer (RFC 5589 §7.3). The far end of this call calls that of
+// other with a Replaces that names other (RFC 3891), and the two are connected.
+// It is called at the address that other's far end has as a GRUU, else at its
+// identity (RFC 5589 §7.5). Otherwise ReferTo is [Session.Refer]. The far end of
+// other hangs other up.
+//
+// Where other is a call of ours that nobody has answered yet, ReferTo waits
+// until somebody does: a semi-attended transfer as RFC 5589 §7.6 recommends it.
+// To give that up, and to transfer blindly, hang other up and then use Refer.
+// Where other is a call that rings at ours, its caller is asked for with an
+// early-only Replaces: the far end of this call picks it up.
+func (s *Session) ReferTo(ctx context.Context, other *Session, o *ReferOptions) (*Transfer, error) {
+	if other == s {
+		return nil, ErrState
+	}
+	if other.direction == Outbound {
+		if err := other.WaitAnswered(ctx); err != nil {
+			return nil, err
 		}
-		t.seq = out.CSeq().Seq
-	})
-	c.Lock()
-	defer c.Unlock()
+	}
+	attended := ReferOptions{}
+	if o != nil {
+		attended = *o
+	}
+	other.m.core.Lock()
+	attended.Replaces = other.replaces()
+	target, err := other.referURI(), other.cause()
+	other.m.core.Unlock()
+	if attended.Replaces == (sip.Replaces{}) {
+		return nil, err
+	}
+	return s.Refer(ctx, target.String(), &attended)
+}
+
+// Replaces names the call as its far end knows it, for a Replaces that is to
+// meet that far end (RFC 3891 §4): in [CallOptions] or [ReferOptions]. For a
+// call that rings at ours it is early-only. The zero value: the call has no
+// dialog that may be replaced (any more), as a call of ours before its answer.
+func (s *Session) Replaces() sip.Replaces {
+	s.m.core.Lock()
+	defer s.m.core.Unlock()
+	return s.replaces()
+}
+
+func (s *Session) replaces() sip.Replaces { // [locked]
+	early := s.usage.state == Ringing || s.usage.state == Answering
+	if s.leg.dialog == nil || !early && s.usage.state != Accepted && s.usage.state != Confirmed {
+		return sip.Replaces{}
+	}
+	id := s.leg.dialog.ID()
+	return sip.Replaces{CallID: id.CallID, ToTag: id.RemoteTag, FromTag: id.LocalTag, EarlyOnly: early}
+}
+
+// referURI is where others reach the far end of the call: its Contact where that
+// is a GRUU, else its identity, since the Contact of a WebSocket client leads
+// nowhere outside of its dialogs (RFC 5589 §7.3, §7.5; RFC 7118 §5).
+func (s *Session) referURI() sip.URI { // [locked]
+	if s.leg.dialog == nil {
+		return sip.URI{}
+	}
+	contact, identity := s.leg.dialog.RemoteTarget(), s.remote.URI
+	if contact.Params.Has("gr") || strings.HasSuffix(identity.Host, ".invalid") {
+		return contact
+	}
+	identity.Headers = ""
+	return identity
+}
+
+// Refer asks target, outside of any call, to call referTo (RFC 3515 §4.1); both
+// are what UA.Call takes. It waits for a connection as long as ctx and otherwise
+// is [Session.Refer]. Of several that take it where target forks, the first to
+// report is heard.
+func (m *Manager) Refer(ctx context.Context, target, referTo string, o *ReferOptions) (*Transfer, error) {
+	if o == nil {
+		o = &ReferOptions{}
+	}
+	uri, err := sip.NormalizeTarget(target, m.o.Domain, m.o.KeepTel)
 	if err != nil {
-		if ctx.Err() == nil { // else the far end may still agree
-			s.forget(t)
-		}
-		return err
+		return nil, err
 	}
-	t.seq, t.taken = res.CSeq().Seq, true // another one after a challenge
-	return nil
+	asked, err := sip.NormalizeTarget(referTo, m.o.Domain, m.o.KeepTel)
+	if err != nil {
+		return nil, err
+	}
+	req, to, err := referFor(asked, m.o.Identity, uri, o)
+	if err != nil {
+		return nil, err
+	}
+	t, err := m.expectTransfer(req, to, o)
+	if err != nil {
+		return nil, err
+	}
+	res, err := m.core.Do(ctx, req)
+	return t.referred(ctx, res, err)
 }
 
-func (s *Session) forget(t *transfer) { // [locked]
-	s.transfers = slices.DeleteFunc(s.transfers, func(o *transfer) bool { return o == t })
+// expectTransfer completes a REFER outside of dialogs, and has its NOTIFYs taken
+// from now on.
+func (m *Manager) expectTransfer(req *sip.Request, to sip.NameAddr, o *ReferOptions) (*Transfer, error) {
+	m.core.Lock()
+	defer m.core.Unlock()
+	if m.closed != nil {
+		return nil, m.closed
+	}
+	callID, from := sip.NewCallID(), m.core.From().WithTag(sip.NewTag())
+	if err := errors.Join(req.SetCallID(callID), req.SetFrom(from)); err != nil {
+		return nil, err
+	}
+	r := &references{m: m, events: m.core.NewQueue(nil), alone: true, callID: callID, tag: from.Tag()}
+	t := r.transfer(to, o)
+	r.add(t)
+	m.core.Expect(r.callID, r.tag, r.begin)
+	return t, nil
 }
 
-// transferOf returns the transfer that an Event field is about, nil for none.
-// The id is the CSeq number of the REFER and may be left out for the first
-// (RFC 3515 §2.4.6).
-func (s *Session) transferOf(e sip.Event) *transfer { // [locked]
-	id := e.ID()
-	for _, t := range s.transfers {
-		if id == strconv.FormatUint(uint64(t.seq), 10) {
-			return t
+// transfer returns a transfer that is about to be asked for.
+func (r *references) transfer(to sip.NameAddr, o *ReferOptions) *Transfer { // [locked]
+	t := &Transfer{refs: r, target: to, hangup: !o.KeepCall, progress: o.Progress, done: make(chan struct{})}
+	if s := r.s; s != nil && t.progress == nil {
+		if h := s.handler.Transfer; h != nil {
+			t.progress = func(p TransferProgress) { h(s, p) }
 		}
 	}
-	for _, t := range s.transfers {
-		if id == "" || !t.taken { // a challenge changes the number
-			return t
-		}
-	}
-	return nil
+	return t
 }
 
-// receiveNotify takes the news of a transfer.
-func (s *Session) receiveNotify(in *core.Incoming) { // [locked]
-	req := in.Request()
-	event, _ := req.Event()
-	if event.Package != "refer" {
-		in.Reply(sip.StatusBadEvent, "", sip.Field{Name: "Allow-Events", Value: "refer"})
-		return
+// referred takes what the REFER came to.
+func (t *Transfer) referred(ctx context.Context, res *sip.Response, err error) (*Transfer, error) {
+	t.refs.m.core.Lock()
+	defer t.refs.m.core.Unlock()
+	switch {
+	case err == nil:
+		t.agreed(res)
+		return t, nil
+	case ctx.Err() != nil: // the far end may still agree
+		t.expectWithin(referGrace)
+	default:
+		t.step(subRefused, TransferProgress{Err: err})
 	}
-	t := s.transferOf(event)
-	if t == nil { // RFC 6665 §4.1.3
-		in.Reply(sip.StatusCallDoesNotExist, "")
-		return
-	}
-	state, _ := req.SubscriptionState()
-	ended := state.State == "terminated"
-	var p ReferProgress
-	if body := req.Body(); len(body) > 0 || !ended {
-		if req.ContentType() != sipfragType {
-			in.Reply(sip.StatusUnsupportedMediaType, "", sip.Field{Name: "Accept", Value: sipfragType})
-			return
-		}
-		var ok bool
-		if p, ok = parseSipfrag(string(body)); !ok {
-			in.Reply(sip.StatusBadRequest, "sipfrag malformed")
-			return
-		}
-	}
-	p.Final = ended || p.Code.IsFinal()
-	if !t.told && !s.tellTransfer(p) {
-		retryLater(in)
-		return
-	}
-	in.Reply(sip.StatusOK, "")
-	t.told = t.told || p.Final
-	if ended {
-		s.forget(t)
-	}
+	return nil, err
 }
 
-// parseSipfrag reads the status line that a message/sipfrag body starts with
-// (RFC 3420, RFC 3515 §2.4.5).
-func parseSipfrag(body string) (ReferProgress, bool) {
-	line, _, _ := strings.Cut(body, "\n")
-	rest, ok := strings.CutPrefix(strings.TrimRight(line, "\r"), "SIP/2.0 ")
-	if !ok {
-		return ReferProgress{}, false
+// referFor makes a REFER to uri, or inside a dialog where that is zero, that
+// refers to target.
+func referFor(target, self, uri sip.URI, o *ReferOptions) (*sip.Request, sip.NameAddr, error) {
+	if o.Replaces != (sip.Replaces{}) {
+		target = target.WithHeader("Replaces", o.Replaces.String())
+		if !target.Params.Has("gr") { // it may reach another device, RFC 5589 §7.3
+			target = target.WithHeader("Require", "replaces")
+		}
 	}
-	digits, reason, _ := strings.Cut(rest, " ")
-	code, err := strconv.Atoi(digits)
-	if err != nil || code < 100 || code > 699 {
-		return ReferProgress{}, false
+	to := sip.NameAddr{URI: target}
+	req := sip.NewRequest(sip.REFER, uri)
+	err := req.SetHeader("Refer-To", to.String())
+	for _, f := range o.Headers {
+		err = errors.Join(err, req.AddHeader(f.Name, f.Value))
 	}
-	return ReferProgress{Code: sip.StatusCode(code), Reason: reason}, true
+	if !req.HasHeader("Referred-By") {
+		err = errors.Join(err, req.SetHeader("Referred-By", sip.NameAddr{URI: self}.String()))
+	}
+	if o.NoSubscription {
+		err = errors.Join(err, req.SetHeader("Refer-Sub", "false"))
+	}
+	if !uri.IsZero() {
+		err = errors.Join(err, req.SetTo(sip.NameAddr{URI: uri}))
+	}
+	return req, to, err
+}
+
+// refusesSubscription reads Refer-Sub (RFC 4488 §4).
+func refusesSubscription(m interface{ Header(string) string }) bool {
+	value, _, _ := strings.Cut(m.Header("Refer-Sub"), ";")
+	return strings.EqualFold(strings.TrimSpace(value), "false")
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/gosipua/sipua/session"
 	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/sip/core"
+	"github.com/gosipua/sipua/sip/dialog"
 )
 
 // wire is a core.Flow whose far end is the test itself.
@@ -62,8 +63,8 @@ func bubbleWith(t *testing.T, o session.Options, f func(r *rig)) {
 		r.core = core.New(core.Options{
 			URI: aor, ViaHost: "ua.invalid", AcceptAnyUser: true,
 			Contact:   sip.URI{Scheme: "sip", User: "c", Host: "ua.invalid", Params: ";transport=ws"},
-			Allow:     []sip.Method{sip.INVITE, sip.ACK, sip.CANCEL, sip.BYE, sip.UPDATE, sip.OPTIONS, sip.INFO, sip.MESSAGE, sip.NOTIFY, sip.REFER, sip.PRACK},
-			Supported: []string{"100rel", "199"},
+			Allow:     []sip.Method{sip.INVITE, sip.ACK, sip.CANCEL, sip.BYE, sip.UPDATE, sip.OPTIONS, sip.INFO, sip.MESSAGE, sip.NOTIFY, sip.REFER, sip.PRACK, sip.SUBSCRIBE},
+			Supported: []string{"100rel", "199", "replaces", "norefersub", "tdialog"},
 			UserAgent: "test",
 		})
 		o.Core, o.Identity, o.Domain = r.core, aor, sip.URI{Scheme: "sip", Host: "example.com"}
@@ -310,7 +311,7 @@ func (r *rig) handler() *session.Handler {
 		Progress: func(_ *session.Session, res *sip.Response) { r.note("progress %d", res.StatusCode()) },
 		Hold:     func(_ *session.Session, h session.HoldState) { r.note("hold local=%v remote=%v", h.Local, h.Remote) },
 		DTMF:     func(_ *session.Session, d session.DTMF) { r.note("dtmf %c %v", d.Digit, d.Duration) },
-		Refer:    func(_ *session.Session, p session.ReferProgress) { r.note("refer %d final=%v", p.Code, p.Final) },
+		Transfer: func(_ *session.Session, p session.TransferProgress) { r.note("refer %d final=%v", p.Status, p.Final) },
 	}
 }
 
@@ -375,4 +376,14 @@ func (r *rig) talk(tag string) (*session.Session, *peer) {
 	r.seen("state Calling", "state Confirmed")
 	r.media.last().wrote()
 	return s, r.called(invite, tag)
+}
+
+// dialogs says how many dialogs the core has with the far end's identity.
+func (r *rig) dialogs(p *peer) int {
+	r.core.Lock()
+	defer r.core.Unlock()
+	if d, _ := r.core.FindDialog(dialog.ID{CallID: p.callID, LocalTag: p.remote.Tag(), RemoteTag: p.local.Tag()}); d != nil {
+		return 1
+	}
+	return 0
 }

@@ -284,7 +284,7 @@ func TestRemoteTargetFromRequests(t *testing.T) {
 		bubble(t, func(r *rig) {
 			s, bob := r.talk("b")
 			if tt.method == sip.NOTIFY {
-				result := start(func() error { return s.Refer(r.t.Context(), "carol") })
+				result := start(func() error { _, err := s.Refer(r.t.Context(), "carol", nil); return err })
 				r.moved(r.request(sip.REFER), 202, "")
 				r.must(<-result)
 			}

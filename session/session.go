@@ -45,36 +45,39 @@ type Session struct {
 	worker    worker
 
 	// guarded by the core's mutex
-	usage     usage
-	leg       *leg // what the call is about now
-	handler   Handler
-	factory   MediaFactory
-	muted     MuteSet
-	packages  []string // Info Packages we take
-	local     sip.NameAddr
-	remote    sip.NameAddr
-	asserted  []sip.NameAddr
-	started   time.Time
-	ended     time.Time
-	err       *EndError
-	parting   parting // of the BYE or CANCEL to come
-	timers    []*core.Timer
-	transfers []*transfer
-	dialling  []*dialling     // the first has its turn
-	dialNext  time.Time       // of the next digit at the earliest
-	gone      []chan struct{} // closed when nothing of the call is left on the wire
+	usage      usage
+	leg        *leg // what the call is about now
+	handler    Handler
+	factory    MediaFactory
+	muted      MuteSet
+	packages   []string // Info Packages we take
+	local      sip.NameAddr
+	remote     sip.NameAddr
+	asserted   []sip.NameAddr
+	started    time.Time
+	ended      time.Time
+	err        *EndError
+	parting    parting // of the BYE or CANCEL to come
+	timers     []*core.Timer
+	refs       *references     // refer subscriptions in the dialog
+	referrals  []*Referral     // that wait for a decision
+	report     *subscription   // who referred us hears how the call goes; nil: nobody did
+	successors []*Session      // calls that want the place of this one
+	dialling   []*dialling     // the first has its turn
+	dialNext   time.Time       // of the next digit at the earliest
+	gone       []chan struct{} // closed when nothing of the call is left on the wire
 
 	out *outgoing // the caller's side of the INVITE
 	in  *incoming // the callee's side of the INVITE
 }
 
 // newSession returns a session in state st, and the reason where no more calls
-// are taken.
-func (m *Manager) newSession(dir Direction, callID string, st State) (*Session, error) { // [locked]
+// are taken. room is for a call that will take the place of another.
+func (m *Manager) newSession(dir Direction, callID string, st State, room int) (*Session, error) { // [locked]
 	switch {
 	case m.closed != nil:
 		return nil, m.closed
-	case m.live >= m.o.MaxCalls:
+	case m.live >= m.o.MaxCalls+room:
 		return nil, ErrTooManyCalls
 	}
 	s := &Session{m: m, direction: dir, callID: callID, settled: make(chan struct{}), hasMedia: make(chan struct{})}

@@ -214,8 +214,8 @@ func (c *call) handler() *session.Handler {
 			}
 			return sip.StatusOK
 		},
-		Refer: func(_ *session.Session, r session.ReferProgress) {
-			c.emit("refer", "originator", "remote", "code", int(r.Code), "reason", r.Reason, "final", r.Final)
+		Transfer: func(_ *session.Session, r session.TransferProgress) {
+			c.emit("refer", "originator", "remote", "code", int(r.Status), "reason", r.Reason, "final", r.Final)
 		},
 	}
 }

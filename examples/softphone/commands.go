@@ -291,7 +291,7 @@ func refer(_ *phone, r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Refer(r.call.ctx, r.args); err != nil {
+	if _, err := s.Refer(r.call.ctx, r.args, &session.ReferOptions{KeepCall: true}); err != nil {
 		return err
 	}
 	return r.call.done("refer", "originator", "local", "to", r.args)

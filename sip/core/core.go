@@ -30,7 +30,8 @@ type Core struct {
 	watchers []func(f Flow, info FlowInfo, up bool, err error)
 	dialogs  map[dialog.ID]attached
 	handlers []handler // one for each method that has one
-	replaces func(in *Incoming, d *dialog.Dialog, u Usage, earlyOnly bool)
+	expected map[halfDialog]func(in *Incoming)
+	replaces func(in *Incoming, r sip.Replaces, d *dialog.Dialog, u Usage)
 	trust    trust
 	parked   []*Outgoing // those that wait for a flow or for credentials, oldest first
 	cancels  []*Outgoing // those whose CANCEL waits for a flow
@@ -48,6 +49,9 @@ type attached struct {
 	dialog *dialog.Dialog
 	usage  Usage
 }
+
+// halfDialog is what we know of a dialog that the far side's NOTIFY will make.
+type halfDialog struct{ callID, localTag string }
 
 // Stats counts messages that led to nothing.
 type Stats struct {
@@ -174,14 +178,30 @@ func (c *Core) handler(m sip.Method) func(in *Incoming) {
 	return nil
 }
 
-// HandleReplaces makes fn the handler of initial INVITEs with a Replaces that
-// names dialog d of usage u; earlyOnly tells its parameter. Where no such dialog
-// exists the core answers 481. Without a handler Replaces is ignored. fn is
-// called locked.
+// HandleReplaces makes fn the handler of initial INVITEs with a Replaces: r is
+// what it says, d and u the dialog that it names and its usage, nil where there
+// is none (any more). fn answers the INVITE. Without a handler Replaces is
+// ignored. fn is called locked.
 //
 // RFC 3891 §3.
-func (c *Core) HandleReplaces(fn func(in *Incoming, d *dialog.Dialog, u Usage, earlyOnly bool)) {
+func (c *Core) HandleReplaces(fn func(in *Incoming, r sip.Replaces, d *dialog.Dialog, u Usage)) {
 	c.replaces = fn
+}
+
+// Expect makes fn take each NOTIFY of that Call-ID and our tag that is inside
+// no dialog: a request of ours outside of dialogs makes its dialog with the
+// first NOTIFY, which may overtake the 2xx. nil: no more. Locked, and so is fn.
+//
+// RFC 6665 §4.4.1.
+func (c *Core) Expect(callID, localTag string, fn func(in *Incoming)) {
+	if c.expected == nil {
+		c.expected = map[halfDialog]func(in *Incoming){}
+	}
+	if fn == nil {
+		delete(c.expected, halfDialog{callID, localTag})
+		return
+	}
+	c.expected[halfDialog{callID, localTag}] = fn
 }
 
 // WatchFlows has fn called for each flow that comes (up) and goes (err says

@@ -104,6 +104,13 @@ func (c *Core) ContactFor(anonymous bool) sip.NameAddr {
 	return c.identity.contactFor(c.o.Contact, anonymous)
 }
 
+// From returns our identity as From has it, with the display name and without a
+// tag. Locked.
+func (c *Core) From() sip.NameAddr {
+	from, _ := sip.ParseNameAddr(c.identity.from) // we wrote it
+	return from
+}
+
 // ours reports whether an initial request to u is for us.
 //
 // RFC 3261 §8.2.2.1.

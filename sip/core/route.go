@@ -181,7 +181,7 @@ func (c *Core) receiveCancel(k *link, req *sip.Request) {
 func (c *Core) receiveInside(k *link, req *sip.Request) {
 	a, ok := c.dialogs[dialog.ID{CallID: req.CallID(), LocalTag: req.To().Tag(), RemoteTag: req.From().Tag()}]
 	if !ok {
-		c.refuse(k, req, sip.StatusCallDoesNotExist, "")
+		c.receiveExpected(k, req)
 		return
 	}
 	in := &Incoming{core: c, link: k, req: req, dialog: a.dialog}
@@ -202,6 +202,23 @@ func (c *Core) receiveInside(k *link, req *sip.Request) {
 	}
 	c.layer.Accept(&in.server, &k.Link, req, (*serverUser)(in))
 	a.usage.ReceiveRequest(in)
+}
+
+// receiveExpected takes a request that has our tag and is inside no dialog.
+//
+// RFC 3261 §12.2.2, RFC 6665 §4.4.1.
+func (c *Core) receiveExpected(k *link, req *sip.Request) {
+	fn := c.expected[halfDialog{req.CallID(), req.To().Tag()}]
+	switch {
+	case fn == nil || req.Method() != sip.NOTIFY:
+		c.refuse(k, req, sip.StatusCallDoesNotExist, "")
+	case c.full() || len(c.dialogs) >= c.o.MaxDialogs:
+		c.refuseFull(k, req)
+	case c.permits(k, req):
+		in := &Incoming{core: c, link: k, req: req}
+		c.layer.Accept(&in.server, &k.Link, req, (*serverUser)(in))
+		fn(in)
+	}
 }
 
 // receiveInitial routes a request outside dialogs.
@@ -242,10 +259,9 @@ func (c *Core) receiveInitial(k *link, req *sip.Request) {
 func (c *Core) receiveReplaces(in *Incoming) {
 	r, _ := in.req.Replaces() // Check has read it
 	a, ok := c.dialogs[dialog.ID{CallID: r.CallID, LocalTag: r.ToTag, RemoteTag: r.FromTag}]
-	if !ok {
-		c.refuse(in.link, in.req, sip.StatusCallDoesNotExist, "")
-		return
+	if !ok && r.FromTag == "0" { // a peer of RFC 2543 without tags, RFC 3891 §6.1
+		a = c.dialogs[dialog.ID{CallID: r.CallID, LocalTag: r.ToTag}]
 	}
 	c.layer.Accept(&in.server, &in.link.Link, in.req, (*serverUser)(in))
-	c.replaces(in, a.dialog, a.usage, r.EarlyOnly)
+	c.replaces(in, r, a.dialog, a.usage)
 }

@@ -378,11 +378,15 @@ func TestReplaces(t *testing.T) {
 		var got *dialog.Dialog
 		var early bool
 		r.locked(func() {
-			r.HandleReplaces(func(in *core.Incoming, of *dialog.Dialog, usage core.Usage, earlyOnly bool) {
+			r.HandleReplaces(func(in *core.Incoming, replaces sip.Replaces, of *dialog.Dialog, usage core.Usage) {
+				if of == nil {
+					in.Reply(sip.StatusCallDoesNotExist, "")
+					return
+				}
 				if usage != core.Usage(u) {
 					t.Errorf("usage %v", usage)
 				}
-				got, early = of, earlyOnly
+				got, early = of, replaces.EarlyOnly
 				in.Reply(sip.StatusDecline, "")
 			})
 		})
