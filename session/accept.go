@@ -32,7 +32,7 @@ func (l *leg) respondOffer(in *core.Incoming, d Description, headers []sip.Field
 	return true
 }
 
-// ok is the 200 to an INVITE or UPDATE with a description and the application's
+// ok is the 200 to an INVITE, UPDATE or PRACK with a description and the application's
 // fields.
 func (l *leg) ok(in *core.Incoming, d Description, headers []sip.Field) *sip.Response { // [locked]
 	res := in.NewResponse(sip.StatusOK, "")

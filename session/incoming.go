@@ -25,7 +25,8 @@ type AnswerOptions struct {
 	// Headers are added to the 200.
 	Headers []sip.Field
 	// InfoPackages are the Info Packages that the call takes, in place of the UA's
-	// (RFC 6086 §5.2.2); nil means the UA's, an empty slice none.
+	// (RFC 6086 §5.2.2); nil means the UA's, an empty slice none. Those that a
+	// reliable provisional response has told already stay.
 	InfoPackages []string
 }
 
@@ -217,7 +218,9 @@ func (in *Incoming) Answer(ctx context.Context, o *AnswerOptions) (*Session, err
 		s.factory = s.m.factory(o.Media)
 	}
 	s.setHandler(o.Handler)
-	s.setPackages(o.InfoPackages)
+	if !s.in.told { // all responses tell the same, RFC 6086 §5.2.3
+		s.setPackages(o.InfoPackages)
+	}
 	s.in.headers = slices.Clone(o.Headers)
 	if ctx.Err() != nil {
 		s.hangup(context.Cause(ctx))

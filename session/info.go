@@ -135,7 +135,7 @@ func (l *leg) learnPackages(m interface {
 }
 
 // answerPackages gives the 2xx to a request of the peer's the Info Packages
-// that are ours, if it has told its own.
+// that are ours, where it tells its own.
 func (l *leg) answerPackages(req *sip.Request, res *sip.Response) { // [locked]
 	if !req.HasHeader("Recv-Info") {
 		return

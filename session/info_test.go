@@ -145,6 +145,33 @@ func TestInfoPackagesOfTheCallee(t *testing.T) {
 	}
 }
 
+// TestInfoPackagesInReliableProvisional: it tells ours, and the 200 the same
+// (RFC 6086 §5.2.3).
+func TestInfoPackagesInReliableProvisional(t *testing.T) {
+	bubbleWith(t, session.Options{InfoPackages: []string{"ua"}}, func(r *rig) {
+		bob := r.caller()
+		invite := bob.send(sip.INVITE, sdp("bob"), recvInfo("a"), sip.Field{Name: "Require", Value: "100rel"})
+		ringing := r.response(180, sip.INVITE)
+		bob.remote = ringing.To()
+		if got := ringing.Header("Recv-Info"); got != "ua" || !ringing.HasHeader("RSeq") {
+			t.Errorf("180 is %s", show(ringing))
+		}
+		bob.send(sip.PRACK, "", recvInfo("b"), sip.Field{Name: "RAck", Value: fmt.Sprintf("%s %d INVITE", ringing.Header("RSeq"), invite.CSeq().Seq)})
+		if res := r.response(200, sip.PRACK); res.Header("Recv-Info") != "ua" {
+			t.Errorf("200 is %s", show(res))
+		}
+		in := <-r.calls1
+		if names, _ := in.Session().RemoteInfoPackages(); !slices.Equal(names, []string{"b"}) {
+			t.Errorf("far end takes %q", names)
+		}
+		_, err := in.Answer(r.t.Context(), &session.AnswerOptions{InfoPackages: []string{"foo"}})
+		r.must(err)
+		if res := r.response(200, sip.INVITE); res.Header("Recv-Info") != "ua" {
+			t.Errorf("200 is %s", show(res))
+		}
+	})
+}
+
 // TestInfoPackageSent: RFC 6086 §4.2.1, §4.3.1.
 func TestInfoPackageSent(t *testing.T) {
 	bubble(t, func(r *rig) {

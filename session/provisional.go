@@ -32,6 +32,7 @@ type progress struct {
 	ring     *core.Timer  // repeats it
 	takes    bool         // the caller takes reliable ones
 	requires bool         // all must be reliable
+	told     bool         // a reliable one told our Info Packages
 
 	out    departures
 	repeat *core.Timer // of the reliable one that is out
@@ -124,10 +125,14 @@ func (s *Session) sendProvisional(p *provisional, more ...sip.Field) { // [locke
 // doubling, for 64*T1 (RFC 3262 §3).
 func (s *Session) sendReliable(p *provisional) { // [locked]
 	p.sent = true
-	send := func() {
-		s.sendProvisional(p, sip.Field{Name: "Require", Value: tag100rel},
-			sip.Field{Name: "RSeq", Value: strconv.FormatUint(uint64(s.in.out.rseq), 10)})
+	more := []sip.Field{
+		{Name: "Require", Value: tag100rel},
+		{Name: "RSeq", Value: strconv.FormatUint(uint64(s.in.out.rseq), 10)},
 	}
+	if s.in.req.Request().HasHeader("Recv-Info") {
+		more, s.in.told = append(more, s.recvInfo()), true
+	}
+	send := func() { s.sendProvisional(p, more...) }
 	send()
 	s.repeatReliable(send, t1)
 	s.in.giveUp = s.after(64*t1, func() {
@@ -175,12 +180,12 @@ func (l *leg) receivePrack(in *core.Incoming) { // [locked]
 	l.reliable = l.reliable || len(p.desc.Body) > 0
 	switch {
 	case p.offer:
-		in.Reply(sip.StatusOK, "")
+		in.Respond(l.ok(in, Description{}, nil))
 		l.answerCame(c.sdp)
 	case c.has:
 		l.answerPrack(in, c.sdp)
 	default:
-		in.Reply(sip.StatusOK, "")
+		in.Respond(l.ok(in, Description{}, nil))
 	}
 	if next := s.in.out.head(); next != nil && s.usage.state < Accepted {
 		s.sendReliable(next)
