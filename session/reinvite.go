@@ -15,14 +15,28 @@ type RenegotiateOptions struct {
 	UseUpdate bool
 	// ICERestart renews ICE (RFC 8839 §4.4.1).
 	ICERestart bool
+	// Hold puts the far end on hold or takes it off, as the methods of that
+	// name do; zero leaves hold as it is.
+	Hold HoldChange
 	// Change is what else the new offer asks for, in the terms of the call's
 	// [Media]: an rtc.Change with session/rtc. A refused offer changes nothing.
 	Change any
 }
 
+// HoldChange is what an offer does about the hold of the far end.
+type HoldChange uint8
+
+// What an offer does about hold.
+const (
+	HoldAsIs HoldChange = iota
+	HoldOn
+	HoldOff
+)
+
 // Hold puts the far end on hold: we go on sending, it stops (RFC 3264 §8.4).
 // It returns when the far end has agreed; on an error the call is as it was.
-// While another offer is under way Hold waits for its end.
+// While another offer is under way Hold waits for its end. It goes in a
+// re-INVITE; for an UPDATE there is Renegotiate.
 func (s *Session) Hold(ctx context.Context) error { return s.setHold(ctx, true) }
 
 // Unhold takes the far end off hold, as Hold puts it on.
@@ -45,7 +59,7 @@ func (s *Session) Held() HoldState {
 	return HoldState{Local: s.leg.holding.LocalHold, Remote: s.leg.holding.RemoteHold}
 }
 
-// Renegotiate makes a new offer, as Hold does, and leaves hold as it is.
+// Renegotiate makes a new offer, as Hold does, also where nothing changes.
 func (s *Session) Renegotiate(ctx context.Context, o *RenegotiateOptions) error {
 	if o == nil {
 		o = &RenegotiateOptions{}
@@ -54,7 +68,10 @@ func (s *Session) Renegotiate(ctx context.Context, o *RenegotiateOptions) error 
 	if o.UseUpdate {
 		method = sip.UPDATE
 	}
-	return s.reoffer(ctx, method, &exchange{opts: OfferOptions{ICERestart: o.ICERestart, Change: o.Change}, keepHold: true})
+	return s.reoffer(ctx, method, &exchange{
+		opts:     OfferOptions{ICERestart: o.ICERestart, Change: o.Change, Hold: o.Hold == HoldOn},
+		keepHold: o.Hold == HoldAsIs,
+	})
 }
 
 // Mute stops the sending of what set names; the far end is not told.

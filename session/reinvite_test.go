@@ -370,3 +370,27 @@ func TestHangupAll(t *testing.T) {
 		}
 	})
 }
+
+// TestHoldByUpdate: RFC 3311 §5.1.
+func TestHoldByUpdate(t *testing.T) {
+	bubble(t, func(r *rig) {
+		s, _ := r.talk("b")
+		for _, c := range []struct {
+			change session.HoldChange
+			held   bool
+		}{{session.HoldOn, true}, {session.HoldAsIs, true}, {session.HoldOff, false}, {session.HoldAsIs, false}} {
+			result := start(func() error {
+				return s.Renegotiate(r.t.Context(), &session.RenegotiateOptions{UseUpdate: true, Hold: c.change})
+			})
+			update := r.request(sip.UPDATE)
+			if strings.HasSuffix(nameOf(update.Body()), "-hold") != c.held {
+				t.Errorf("%v: offered %q", c.change, nameOf(update.Body()))
+			}
+			r.answer(update, 200, "", sdp("bob"))
+			r.must(<-result)
+			if s.Held().Local != c.held {
+				t.Errorf("%v: held %v", c.change, s.Held())
+			}
+		}
+	})
+}
