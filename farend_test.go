@@ -317,6 +317,115 @@ func TestEarlyMediaHeard(t *testing.T) {
 	}
 }
 
+// reliably sends a description in a reliable 183 and returns the PRACK.
+func (f *farEnd) reliably(p *siptest.Script, fork *siptest.Received, d siptest.Part) *siptest.Received {
+	f.w.t.Helper()
+	fork.Respond(183, d, siptest.Header("Require", "100rel"), siptest.Header("RSeq", "1"), siptest.Header("Allow", "INVITE, ACK, BYE, CANCEL, PRACK, UPDATE"))
+	prack := p.Expect(sip.PRACK)
+	return prack.Respond(200)
+}
+
+// TestReliableEarlyMedia: the exchange is complete before anybody answers.
+func TestReliableEarlyMedia(t *testing.T) {
+	inWorld(t, siptest.Options{}, func(w *world) {
+		alice, p := w.phone("alice"), siptest.Expect(w.t, w.srv)
+		far := w.farEnd()
+		call := alice.dialFar(&session.CallOptions{}, func(l *line) {
+			inv := p.Expect(sip.INVITE)
+			desk := inv.Fork("desk")
+			far.reliably(p, desk, far.answer(inv))
+			l.receive()
+			far.ready()
+			l.wantAudio(far, true, true)
+			desk.Respond(200)
+			p.Expect(sip.ACK)
+		})
+		call.wantAudio(far, true, true)
+		if err := far.media.SendDTMF(w.t.Context(), '1', 100*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestReliableForks: two forks answer the offer of the INVITE reliably. The
+// second gets media of its own in an UPDATE and is heard as the newest; whoever
+// answers is heard from then on, and hears us.
+func TestReliableForks(t *testing.T) {
+	for _, winner := range []string{"desk", "mobile"} {
+		t.Run(winner, func(t *testing.T) {
+			inWorld(t, siptest.Options{}, func(w *world) {
+				alice, p := w.phone("alice"), siptest.Expect(w.t, w.srv)
+				ends := map[string]*farEnd{"desk": w.farEnd(), "mobile": w.farEnd()}
+				call := alice.dialFar(&session.CallOptions{}, func(l *line) {
+					inv := p.Expect(sip.INVITE)
+					forks := map[string]*siptest.Received{"desk": inv.Fork("desk"), "mobile": inv.Fork("mobile")}
+					desk, mobile := ends["desk"], ends["mobile"]
+					desk.reliably(p, forks["desk"], desk.answer(inv))
+					l.receive()
+					desk.ready()
+					l.wantAudio(desk, true, true)
+					mobile.reliably(p, forks["mobile"], mobile.answer(inv))
+					update := p.Expect(sip.UPDATE)
+					mobile.renew()
+					update.Respond(200, mobile.answer(update))
+					mobile.ready()
+					l.wantAudio(mobile, true, true)
+					desk.say("hold the line")
+					mobile.say("hello")
+					l.hear("hello")
+					l.wantAudio(desk, true, false)
+					forks[winner].Respond(200)
+					p.Expect(sip.ACK)
+				})
+				if _, err := call.out.Ready(w.t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				call.wantAudio(ends[winner], true, true)
+			})
+		})
+	}
+}
+
+// TestForksThatOffer: the INVITE carries no offer, two forks make one each and
+// have the answer in the PRACK. Nothing connects their media but the call.
+func TestForksThatOffer(t *testing.T) {
+	for _, winner := range []string{"desk", "mobile"} {
+		t.Run(winner, func(t *testing.T) {
+			inWorld(t, siptest.Options{}, func(w *world) {
+				alice, p := w.phone("alice"), siptest.Expect(w.t, w.srv)
+				ends := map[string]*farEnd{"desk": w.farEnd(), "mobile": w.farEnd()}
+				call := alice.dialFar(&session.CallOptions{LateOffer: true}, func(l *line) {
+					inv := p.Expect(sip.INVITE)
+					forks := map[string]*siptest.Received{}
+					for _, name := range []string{"desk", "mobile"} {
+						far := ends[name]
+						forks[name] = inv.Fork(name)
+						offer, err := far.media.Offer(w.t.Context(), session.OfferOptions{})
+						if err != nil {
+							t.Fatal(err)
+						}
+						prack := far.reliably(p, forks[name], siptest.SDP(string(offer.Body)))
+						if _, err := far.media.SetAnswer(w.t.Context(), session.Description{Body: []byte(prack.Body())}, session.AnswerInfo{}); err != nil {
+							t.Fatal(err)
+						}
+						if l.in == nil {
+							l.receive()
+						}
+						far.ready()
+						l.wantAudio(far, true, true)
+					}
+					forks[winner].Respond(200)
+					p.Expect(sip.ACK)
+				})
+				if _, err := call.out.Ready(w.t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				call.wantAudio(ends[winner], true, true)
+			})
+		})
+	}
+}
+
 // TestReceiveBeforeMedia: a reader that comes too early waits, for as long as
 // it likes and no longer than the call.
 func TestReceiveBeforeMedia(t *testing.T) {
@@ -441,6 +550,67 @@ func TestVideoInCall(t *testing.T) {
 			t.Error("a call without media was offered")
 		}
 		want("audio sendrecv PCMU;")
+	})
+}
+
+// TestVideoOffered: the far end adds video, and the application says what of
+// it: nothing, not at all, with a camera.
+func TestVideoOffered(t *testing.T) {
+	inWorld(t, siptest.Options{}, func(w *world) {
+		alice, p := w.phone("alice"), siptest.Expect(w.t, w.srv)
+		far, camera := w.farEnd(), rtc.NewTrack(rtc.Video)
+		var d *siptest.Dialog
+		var decide func(*session.Offer) error
+		h := &session.Handler{Offer: func(_ *session.Session, o *session.Offer) {
+			if err := decide(o); err != nil {
+				t.Error(err)
+			}
+		}}
+		call := alice.dialFar(&session.CallOptions{Handler: h}, func(*line) {
+			inv := p.Expect(sip.INVITE)
+			inv.Respond(200, far.answer(inv))
+			p.Expect(sip.ACK)
+			d = inv.Dialog()
+		})
+		call.receive()
+		far.ready()
+		offer := func(code sip.StatusCode, carried string, f func(*session.Offer) error) {
+			t.Helper()
+			decide = f
+			o, err := far.media.Offer(w.t.Context(), session.OfferOptions{Change: rtc.Change{Kinds: []rtc.Kind{rtc.Video}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			res := d.Request(sip.INVITE, siptest.SDP(string(o.Body))).ExpectResponse(code)
+			res.ACK()
+			if code == 200 {
+				if _, err := far.media.SetAnswer(w.t.Context(), session.Description{Body: []byte(res.Body())}, session.AnswerInfo{}); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				far.media.Abandon()
+			}
+			got := ""
+			for _, x := range rtc.Streams(call.Session) {
+				got += x.Kind.String() + " "
+			}
+			if got != carried {
+				t.Errorf("call carries %q, want %q", got, carried)
+			}
+			call.wantAudio(far, true, true)
+		}
+		accept := func(c any) func(*session.Offer) error {
+			return func(o *session.Offer) error { return o.Accept(&session.AcceptOptions{Change: c}) }
+		}
+		offer(603, "audio ", func(o *session.Offer) error { return o.Reject(603, nil) })
+		offer(200, "audio ", accept(nil))
+		offer(500, "audio ", accept("nonsense"))
+		offer(200, "audio video ", accept(rtc.Change{Add: []rtc.Track{camera}}))
+		if _, err := camera.Ready(w.t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		offer(200, "audio video ", accept(nil))
+		offer(200, "audio ", accept(rtc.Change{Drop: []rtc.Kind{rtc.Video}}))
 	})
 }
 

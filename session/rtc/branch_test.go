@@ -142,3 +142,56 @@ func (e *end) beside(m *Media) *Media {
 	x := ok[session.Media](e.t)(e.factory.NewMedia(session.MediaOptions{Beside: m, Events: e.events()}))
 	return x.(*Media)
 }
+
+// TestForkTakesMore: one fork refused the video of the INVITE's offer; another
+// gets fresh media, in which it is offered still. Inside the call of the first
+// it is not.
+func TestForkTakesMore(t *testing.T) {
+	both := Options{Kinds: []Kind{Audio, Video}}
+	for _, provisional := range []bool{true, false} {
+		inCallUnder(t, both, Options{}, session.AnswerInfo{Provisional: provisional}, func(t *testing.T, a, b *end) {
+			other := a.newMedia(a.media)
+			offer := ok[session.Description](t)(other.Offer(t.Context(), with(nil)))
+			if got := lines(t, offer); got != "audio:0:sendrecv video:1:sendrecv 0 1" {
+				t.Errorf("another fork is offered %q", got)
+			}
+			if err := other.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if provisional {
+				return
+			}
+			offer, answer := exchange(t, a, b, false)
+			wantLines(t, offer, answer, "audio:0:sendrecv video:1:0 0", "audio:0:sendrecv video:1:0 0")
+			other = a.newMedia(a.media)
+			defer other.Close()
+			offer = ok[session.Description](t)(other.Offer(t.Context(), with(nil)))
+			if got := lines(t, offer); got != "audio:0:sendrecv video:1:0 0" {
+				t.Errorf("a new far end is offered %q", got)
+			}
+			wantAudio(t, a, b, true, true)
+		})
+	}
+}
+
+// inCallUnder is inCall with an answer of that kind.
+func inCallUnder(t *testing.T, ao, bo Options, info session.AnswerInfo, f func(t *testing.T, a, b *end)) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		a, b := newEnd(t, n.host("10.0.0.1"), ao), newEnd(t, n.host("10.0.0.2"), bo)
+		n.start()
+		defer b.close()
+		defer a.close()
+		offer := ok[session.Description](t)(a.media.Offer(t.Context(), with(nil)))
+		answer, _, err := b.media.Answer(t.Context(), offer, with(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.media.SetAnswer(t.Context(), answer, info); err != nil {
+			t.Fatal(err)
+		}
+		ok[Codec](t)(a.track.Ready(t.Context()))
+		ok[Codec](t)(b.track.Ready(t.Context()))
+		f(t, a, b)
+	})
+}

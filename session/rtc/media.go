@@ -1,6 +1,7 @@
 package rtc
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -141,6 +142,11 @@ func (m *Media) follow(p *Media) {
 	m.streams = slices.Clone(p.streams)
 	if p.successor != nil {
 		m.streams = slices.Clone(p.successor)
+	} else if o := cmp.Or(p.pending, p.settled); o != nil && o.opening {
+		m.streams = nil
+		for _, x := range o.lines { // another fork may take what p's refused
+			m.streams = append(m.streams, x.stream)
+		}
 	}
 	m.wants, m.lastMid = p.wants, p.lastMid
 	m.payloads = maps.Clone(p.payloads)

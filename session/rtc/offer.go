@@ -22,6 +22,7 @@ type pending struct {
 	lines    []wire
 	wants    wants // once it is answered
 	hold     bool
+	opening  bool   // the first of the call, which several forks may answer
 	answered []byte // the provisional answer that was applied
 }
 
@@ -49,7 +50,7 @@ func (m *Media) Offer(ctx context.Context, o session.OfferOptions) (session.Desc
 	if err != nil {
 		return session.Description{}, err
 	}
-	m.pending, m.settled = &pending{lines: lines, wants: w, hold: o.Hold}, nil
+	m.pending, m.settled = &pending{lines: lines, wants: w, hold: o.Hold, opening: m.streams == nil}, nil
 	m.hear()
 	return compose(l, lines), nil
 }
