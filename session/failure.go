@@ -91,11 +91,11 @@ type patience struct {
 	tries int
 }
 
-// retryIn tells how long to wait before a request that came to err is made again,
-// with the next CSeq number; false: it is not. That ends when the core's
-// RecoveryLimit is over, or Retry-After goes beyond it.
-func (s *Session) retryIn(p *patience, method sip.Method, err error) (time.Duration, bool) { // [locked]
-	if s.usage.state.Ended() || !passing(method, sip.StatusOf(err)) {
+// next tells how long to wait before a request that came to err is made again,
+// with the next CSeq number; false: it is not. That ends when limit is over, or
+// Retry-After goes beyond it.
+func (p *patience) next(method sip.Method, err error, limit time.Duration) (time.Duration, bool) {
+	if !passing(method, sip.StatusOf(err)) {
 		return 0, false
 	}
 	wait := p.pause()
@@ -105,7 +105,7 @@ func (s *Session) retryIn(p *patience, method sip.Method, err error) (time.Durat
 			wait = max(wait, time.Duration(after)*time.Second)
 		}
 	}
-	return wait, time.Since(p.since)+wait < s.m.core.RecoveryLimit()
+	return wait, time.Since(p.since)+wait < limit
 }
 
 // pause is the wait before the next try: 1, 2, 4, then 8 s, each shorter by up
@@ -114,6 +114,15 @@ func (p *patience) pause() time.Duration {
 	d := time.Second << min(p.tries, 3)
 	p.tries++
 	return d - time.Duration(randomN(int64(d/4)))
+}
+
+// retryIn tells how long to wait before a request of the call that came to err
+// is made again; false: it is not. The core's RecoveryLimit bounds it all.
+func (s *Session) retryIn(p *patience, method sip.Method, err error) (time.Duration, bool) { // [locked]
+	if s.usage.state.Ended() {
+		return 0, false
+	}
+	return p.next(method, err, s.m.core.RecoveryLimit())
 }
 
 // failed draws the consequences of a request of ours inside d that came to err:

@@ -152,8 +152,7 @@ func (u *subscription) refused(p *patience, err error) { // [locked]
 		return
 	}
 	code := sip.StatusOf(err)
-	wait := p.pause()
-	if passing(sip.NOTIFY, code) && time.Since(p.since)+wait < u.refs.m.core.RecoveryLimit() {
+	if wait, again := p.next(sip.NOTIFY, err, u.refs.m.core.RecoveryLimit()); again {
 		u.retry.Stop()
 		u.retry = u.refs.m.core.After(wait, func() { u.notify(p) })
 		return
