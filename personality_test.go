@@ -107,6 +107,48 @@ var callControl = []callRow{
 		w.must(b.SendDTMF(w.t.Context(), "#", &session.DTMFOptions{Transport: session.DTMFInfo}))
 		a.phone.until("DTMF # by INFO")
 	}},
+	{"DTMF in INFO, the digit alone, two keypads at once", func(w *world, a, b *line) {
+		first := make(chan error, 1)
+		go func() {
+			first <- a.SendDTMF(w.t.Context(), "12", &session.DTMFOptions{Transport: session.DTMFInfoPlain})
+		}()
+		time.Sleep(time.Millisecond)
+		w.must(a.SendDTMF(w.t.Context(), "3", &session.DTMFOptions{Transport: session.DTMFInfo}))
+		w.must(<-first)
+		var digits []string
+		for _, e := range b.phone.seen() {
+			if strings.HasPrefix(e, "DTMF") {
+				digits = append(digits, e)
+			}
+		}
+		if want := []string{"DTMF 1 by INFO", "DTMF 2 by INFO", "DTMF 3 by INFO"}; !slices.Equal(digits, want) {
+			w.t.Errorf("bob took %q, want %q", digits, want)
+		}
+	}},
+	{"DTMF while on hold", func(w *world, a, b *line) {
+		w.must(a.Hold(w.t.Context()))
+		w.must(a.SendDTMF(w.t.Context(), "5", nil))
+		b.phone.until("DTMF 5 by INFO")
+		w.must(a.Unhold(w.t.Context()))
+		w.must(a.SendDTMF(w.t.Context(), "6", nil))
+		b.phone.until("DTMF 6 by RTP")
+	}},
+	{"Info Packages", func(w *world, a, b *line) {
+		if w.kind != siptest.Plain { // none of these servers says that it takes any
+			if err := a.SendInfo(w.t.Context(), "text/plain", nil, &session.InfoOptions{Package: "clock"}); !errors.Is(err, session.ErrInfoPackage) {
+				w.t.Errorf("SendInfo: %v", err)
+			}
+			return
+		}
+		w.must(a.SendInfo(w.t.Context(), "text/plain", []byte("tick"), &session.InfoOptions{Package: "clock"}))
+		b.phone.until("INFO tick")
+		w.must(b.SendInfo(w.t.Context(), "text/plain", []byte("tock"), &session.InfoOptions{Package: "clock"}))
+		a.phone.until("INFO tock")
+		err := a.SendInfo(w.t.Context(), "text/plain", []byte("?"), &session.InfoOptions{Package: "calendar"})
+		if !errors.Is(err, session.ErrInfoPackage) {
+			w.t.Errorf("SendInfo: %v", err)
+		}
+	}},
 	{"INFO and MESSAGE", func(w *world, a, b *line) {
 		w.must(a.SendInfo(w.t.Context(), "text/plain", []byte("tick"), nil))
 		b.phone.until("INFO tick")
@@ -315,6 +357,7 @@ func (row callRow) play(w *world) {
 func (w *world) talker(user string) *phone {
 	var p *phone
 	p = w.phone(user, func(cfg *sipua.Config) {
+		cfg.InfoPackages = []string{"clock"}
 		cfg.Handler.Session = session.Handler{
 			DTMF: func(_ *session.Session, d session.DTMF) {
 				p.note("DTMF %c by %s", d.Digit, map[bool]string{true: "INFO", false: "RTP"}[d.INFO])
