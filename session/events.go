@@ -129,6 +129,9 @@ func (s *Session) tellDTMF(d DTMF) bool { // [locked]
 // agree takes over what an exchange came to.
 func (l *leg) agree(st MediaState) { // [locked]
 	l.agreed = true
+	if l.s.usage.state == Early && l.end == nil {
+		l.s.lead(l)
+	}
 	if st != l.holding {
 		l.holding = st
 		if l == l.s.leg {

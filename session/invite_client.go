@@ -151,10 +151,12 @@ func (s *Session) provisional(res *sip.Response) { // [locked]
 		s.tellProgress(res)
 		return
 	}
-	s.lead(l)
 	s.step(inEarly, event{})
 	s.tellProgress(res)
 	l.earlyMedia(res, rseq != 0)
+	if l.media != nil || s.leg.media == nil || s.leg == s.out.root {
+		s.lead(l)
+	}
 }
 
 // earlyMedia takes the description of a provisional response, and confirms one

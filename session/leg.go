@@ -110,8 +110,8 @@ func (l *leg) setMedia(m Media, source *mediaTag) { // [locked]
 	}
 }
 
-// lead makes l the leg that the call is about: its newest early one, in the
-// end the one that is up.
+// lead makes l the leg that the call is about: the newest early one, or that
+// with the newest early media, and in the end the one that is up.
 func (s *Session) lead(l *leg) { // [locked]
 	was := s.leg.holding
 	s.leg = l

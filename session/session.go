@@ -167,8 +167,8 @@ func (s *Session) WaitMedia(ctx context.Context) (Media, error) {
 	return nil, context.Cause(ctx)
 }
 
-// Dialog identifies the call's dialog (RFC 3261 §12): the confirmed one, or
-// the newest early one. The zero value before there is any.
+// Dialog identifies the call's dialog (RFC 3261 §12): the confirmed one, or of
+// the early ones that with the newest early media, else the newest. The zero value before there is any.
 func (s *Session) Dialog() dialog.ID {
 	s.m.core.Lock()
 	defer s.m.core.Unlock()
