@@ -42,30 +42,37 @@ func (p *page) call(target string, opts callOptions) *pageCall {
 // waitCall waits for the next incoming call. It rings until it is answered or rejected.
 func (p *page) waitCall() *pageCall {
 	p.t.Helper()
+	e := p.waitAny("newRTCSession")
+	return &pageCall{From: e.From, Name: e.Body, p: p, id: e.Call}
+}
+
+// waitAny waits for the next event of that name, whatever its call.
+func (p *page) waitAny(name string) event {
+	p.t.Helper()
 	limit := time.After(stepLimit)
 	for {
-		c, changed := p.takeCall()
-		if c != nil {
-			return c
+		e, ok, changed := p.takeAny(name)
+		if ok {
+			return e
 		}
 		select {
 		case <-changed:
 		case <-limit:
-			p.t.Fatalf("page of %s: no incoming call within %v", p.User, stepLimit)
+			p.t.Fatalf("page of %s: no %q within %v", p.User, name, stepLimit)
 		}
 	}
 }
 
-func (p *page) takeCall() (*pageCall, <-chan struct{}) {
+func (p *page) takeAny(name string) (event, bool, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range p.events {
-		if e := &p.events[i]; e.Name == "newRTCSession" && !e.taken {
+		if e := &p.events[i]; e.Name == name && !e.taken {
 			e.taken = true
-			return &pageCall{From: e.From, Name: e.Body, p: p, id: e.Call}, nil
+			return *e, true, nil
 		}
 	}
-	return nil, p.changed
+	return event{}, false, p.changed
 }
 
 // waitEvent waits for the next event of this call with that name, and fails at once if the call ends instead.
@@ -160,6 +167,18 @@ func (c *pageCall) heard() string {
 func (c *pageCall) refer(target string) {
 	c.p.t.Helper()
 	c.do("refer", map[string]any{"target": target})
+}
+
+// referReplacing asks the other side to take the place of this page in another call of it with target.
+func (c *pageCall) referReplacing(target string, other *pageCall) {
+	c.p.t.Helper()
+	c.do("refer", map[string]any{"target": target, "replaces": other.id})
+}
+
+// waitReferred waits for the next call that the page makes because it was referred.
+func (p *page) waitReferred() *pageCall {
+	p.t.Helper()
+	return &pageCall{p: p, id: p.waitAny("referred").Call}
 }
 
 // mediaStats is what the browser has counted of a call since it began: of its audio, unless said otherwise.
