@@ -33,6 +33,7 @@ func TestSIPpAnswers(t *testing.T) {
 		}},
 		{scenario: "answers-late-offer", options: session.CallOptions{LateOffer: true}},
 		{scenario: "answers-bye-crossing"},
+		{scenario: "answers-100rel"},
 		{scenario: "answers-302", options: session.CallOptions{Redirect: session.FollowContacts}},
 		{scenario: "answers-glare", then: func(ours *uaCall) {
 			ours.do("Hold", ours.Hold)
@@ -81,16 +82,29 @@ func TestSIPpCalls(t *testing.T) {
 	for i, c := range []struct {
 		scenario string
 		sipp     []string
+		before   func(t *testing.T, us *testUA, in *session.Incoming) // nil: we answer at once
 		theyEnd  bool
 	}{
 		{scenario: "calls-late-offer"},
+		{scenario: "calls-100rel", sipp: []string{"-nr"}, before: func(t *testing.T, us *testUA, in *session.Incoming) {
+			eventually(t, "the PRACK of 180", func() bool { return len(us.received("PRACK")) == 1 })
+			err := in.Progress(&session.ProgressOptions{EarlyMedia: true, Media: rtc.New(rtc.Options{Codecs: []string{"PCMU"}})})
+			if err != nil {
+				t.Error(err)
+			}
+			eventually(t, "our 183", func() bool { return len(us.sent("SIP/2.0 183")) > 0 })
+		}},
 		{scenario: "calls-delayed-ack", sipp: []string{"-nr"}},
 		{scenario: "calls-cancel-200", theyEnd: true},
 	} {
 		t.Run(c.scenario, func(t *testing.T) {
 			us := newUA(t, k, users[i%len(users)], sipua.Config{}) // the binding of the one before may still be there
 			far := startSIPp(t, k, c.scenario, us.User, c.sipp...)
-			ours := us.answer(us.waitCall(), rtc.Options{Codecs: []string{"PCMU"}})
+			in := us.waitCall()
+			if c.before != nil {
+				c.before(t, us, in)
+			}
+			ours := us.answer(in, rtc.Options{Codecs: []string{"PCMU"}})
 			ours.waitAnswered()
 			if !c.theyEnd {
 				ours.hangup()
