@@ -21,15 +21,16 @@ import (
 type uaCall struct {
 	*session.Session
 
-	u      *testUA
-	track  *rtc.LocalTrack
-	loud   atomic.Int64  // packets of G.711 received that are more than silence
-	first  chan struct{} // closed with the first packet received
-	holds  chan session.HoldState
-	digits chan session.DTMF
-	refers chan session.TransferProgress
-	rings  chan int // status of each provisional response
-	info   chan string
+	u         *testUA
+	track     *rtc.LocalTrack
+	loud      atomic.Int64  // packets of G.711 received that are more than silence
+	first     chan struct{} // closed with the first packet received
+	holds     chan session.HoldState
+	digits    chan session.DTMF
+	refers    chan session.TransferProgress // news of our transfers
+	referrals chan *session.Referral        // REFERs, where testUA.followed
+	rings     chan int                      // status of each provisional response
+	info      chan string
 }
 
 // invite starts a call; it waits for nothing. The zero value of each option means its default; tracks and handler
@@ -65,16 +66,17 @@ func (u *testUA) answer(in *session.Incoming, media rtc.Options) *uaCall {
 func (u *testUA) newCall() *uaCall {
 	return &uaCall{
 		u: u, track: rtc.NewTrack(rtc.Audio), first: make(chan struct{}),
-		holds:  make(chan session.HoldState, 64),
-		digits: make(chan session.DTMF, 64),
-		refers: make(chan session.TransferProgress, 64),
-		rings:  make(chan int, 64),
-		info:   make(chan string, 64),
+		holds:     make(chan session.HoldState, 64),
+		digits:    make(chan session.DTMF, 64),
+		refers:    make(chan session.TransferProgress, 64),
+		referrals: make(chan *session.Referral, 64),
+		rings:     make(chan int, 64),
+		info:      make(chan string, 64),
 	}
 }
 
 func (c *uaCall) handler() *session.Handler {
-	return &session.Handler{
+	h := &session.Handler{
 		Progress: func(_ *session.Session, res *sip.Response) { c.rings <- int(res.StatusCode()) },
 		Hold:     func(_ *session.Session, h session.HoldState) { c.holds <- h },
 		DTMF:     func(_ *session.Session, d session.DTMF) { c.digits <- d },
@@ -84,6 +86,10 @@ func (c *uaCall) handler() *session.Handler {
 			return sip.StatusOK
 		},
 	}
+	if c.u.followed {
+		h.Refer = func(_ *session.Session, r *session.Referral) { c.referrals <- r }
+	}
+	return h
 }
 
 // transfer asks the far end to call target; the call stays.
@@ -304,6 +310,6 @@ func connected(t testing.TB, u *testUA, p *page, byUs bool, media rtc.Options) (
 	theirs := p.call(aor(u.User), callOptions{})
 	ours := u.answer(u.waitCall(), media)
 	theirs.waitEvent("confirmed")
-	ours.waitAnswered()
+	eventually(t, "the ACK", func() bool { return ours.State() == session.Confirmed })
 	return ours, theirs
 }

@@ -25,6 +25,8 @@ type testUA struct {
 	t     testing.TB
 	calls chan *session.Incoming // unless Config.Handler.Call was given
 
+	followed bool // its calls have a handler for REFER
+
 	mu   sync.Mutex
 	wire []wireMessage // guarded by mu; what Config.Trace saw
 }

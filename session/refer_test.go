@@ -116,6 +116,27 @@ func TestBlindTransfer(t *testing.T) {
 	}
 }
 
+// TestTransferByNotifiesThatAllEnd: SIP.js has every NOTIFY end the subscription, and goes on until the target has
+// answered.
+func TestTransferByNotifiesThatAllEnd(t *testing.T) {
+	bubble(t, func(r *rig) {
+		s, bob := r.talk("b")
+		f, refer := r.refer(s, "carol", nil)
+		r.agreed(f, refer)
+		bob.notify("refer", "terminated", "SIP/2.0 100 Trying")
+		bob.notify("refer", "terminated", "SIP/2.0 180 Ringing")
+		r.sent("200 NOTIFY", "200 NOTIFY")
+		if p := f.Progress(); p.Status != 180 || p.Final {
+			t.Errorf("progress %+v", p)
+		}
+		bob.notify("refer", "terminated", "SIP/2.0 200 OK")
+		if err := r.outcome(f.Transfer); err != nil {
+			t.Errorf("transfer: %v", err)
+		}
+		r.answer(r.sent("BYE", "200 NOTIFY")[0].(*sip.Request), 200, "", "")
+	})
+}
+
 // TestTransferThatFails leaves the call up and says why (RFC 3515 §2.4.7,
 // RFC 6665 §4.1.3).
 func TestTransferThatFails(t *testing.T) {

@@ -215,6 +215,9 @@ func (t *Transfer) notified(in *core.Incoming) { // [locked]
 			return
 		}
 	}
+	if p.Status.IsProvisional() && len(req.Body()) > 0 && state.Reason() == "" {
+		ended = false // SIP.js calls each NOTIFY the last one, and goes on
+	}
 	input := subNews
 	switch {
 	case ended:
