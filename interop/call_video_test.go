@@ -95,6 +95,12 @@ func TestCallVideoAdded(t *testing.T) {
 				theirs.waitNoVideo()
 				ours.waitAudio(25)
 				theirs.waitAudio(25)
+				offer(t, ours, rtc.Change{Add: []rtc.Track{track}}) // in the place of the first, under a new mid
+				if got := rtc.Streams(ours.Session); len(got) != 2 || got[1].Kind != rtc.Video {
+					t.Errorf("the call carries %+v, want video again", got)
+				}
+				ours.waitAudio(25)
+				theirs.waitAudio(25)
 				ours.hangup()
 				theirs.waitEvent("ended")
 			})

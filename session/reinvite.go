@@ -13,7 +13,9 @@ import (
 type RenegotiateOptions struct {
 	// UseUpdate sends the offer in an UPDATE (RFC 3311) instead of a re-INVITE.
 	UseUpdate bool
-	// ICERestart renews ICE (RFC 8839 §4.4.1).
+	// ICERestart renews ICE (RFC 8839 §4.4.1), where the path is bad or gone. With
+	// session/rtc that gives it up at once: if the offer is refused nothing is
+	// heard until another is accepted, and an offer that meets 491 is made again.
 	ICERestart bool
 	// Hold puts the far end on hold or takes it off, as the methods of that
 	// name do; zero leaves hold as it is.
