@@ -251,17 +251,29 @@ type Config struct {
 	ReliableProvisionals session.Reliability `json:"reliable_provisionals"`
 
 	// SessionTimers makes calls refresh their session, so that a dead one is
-	// noticed. It is read and checked, and has no effect yet, like the two below.
-	// Default true. From JsSIP; RFC 4028.
+	// noticed and ends. With false the parameters below have no effect, and what
+	// far sides say of session timers has none. Default true. From JsSIP; RFC 4028.
 	SessionTimers *bool `json:"session_timers"`
 
-	// SessionTimersRefreshMethod is the method of our refreshes, UPDATE or INVITE.
-	// Default UPDATE. From JsSIP; RFC 4028 §7.4.
+	// SessionTimersRefreshMethod is the method of our refreshes, UPDATE or INVITE; a
+	// far side that does not take UPDATE is refreshed by INVITE. Default UPDATE.
+	// From JsSIP; RFC 4028 §7.4.
 	SessionTimersRefreshMethod sip.Method `json:"session_timers_refresh_method"`
 
 	// SessionTimersForceRefresher makes us the refresher of calls we make. Default
 	// false: the far side chooses. From JsSIP; RFC 4028 §7.1.
 	SessionTimersForceRefresher bool `json:"session_timers_force_refresher"`
+
+	// SessionExpires is the interval to ask for in which a session has to be
+	// refreshed, half of which passes between refreshes; a longer one that a caller
+	// asks for is shortened to it. In whole seconds, at least MinSE. Default 1800 s,
+	// or MinSE where that is longer. From sipua; RFC 4028 §4, where JsSIP has 90 s.
+	SessionExpires time.Duration `json:"session_expires" seconds:"integer"`
+
+	// MinSE is the shortest such interval to accept; a caller that asks for a
+	// shorter one is answered 422. In whole seconds, >= 90. Default 90 s. From
+	// sipua; RFC 4028 §5.
+	MinSE time.Duration `json:"min_se" seconds:"integer"`
 
 	// InfoPackages are the Info Packages that calls take which bring no list of
 	// their own; Handler.Session.Info gets their INFO requests. Default none. From
@@ -389,6 +401,8 @@ func (c Config) withDefaults() Config {
 		{&c.RegisterExpires, 600 * time.Second},
 		{&c.NoAnswerTimeout, 60 * time.Second},
 		{&c.RingTimeout, 180 * time.Second},
+		{&c.MinSE, session.DefaultMinSE},
+		{&c.SessionExpires, max(c.MinSE, session.DefaultSessionExpires)},
 		{&c.ICEGatheringTimeout, time.Second},
 	} {
 		*d.field = cmp.Or(*d.field, d.value)

@@ -25,8 +25,8 @@ import (
 //   - stun_servers is a string or a list of strings;
 //   - turn_servers is an object {urls, username, credential} or a list of them,
 //     with urls a string or a list of strings;
-//   - times are numbers of seconds, whole ones in register_expires and
-//     no_answer_timeout;
+//   - times are numbers of seconds, whole ones in register_expires,
+//     no_answer_timeout, session_expires and min_se;
 //   - null means the default, as a missing parameter does.
 //
 // Unknown parameters and values of the wrong form are [*ConfigError] values,
@@ -68,8 +68,9 @@ func unknownParam(key string) string {
 // MarshalJSON writes the parameters that are set, in the form that UnmarshalJSON
 // reads. Password, HA1, AuthorizationJWT, the credentials of TURN servers and the
 // header fields of WebSocket servers are left out, and so is what JSON cannot
-// hold: funcs, TLS configurations, Handler, Media, Logger. A NoAnswerTimeout or
-// RegisterExpires that is not of whole seconds is a [*ConfigError].
+// hold: funcs, TLS configurations, Handler, Media, Logger. A NoAnswerTimeout,
+// RegisterExpires, SessionExpires or MinSE that is not of whole seconds is a
+// [*ConfigError].
 func (c Config) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteByte('{')

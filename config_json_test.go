@@ -224,6 +224,8 @@ func TestJSONErrors(t *testing.T) {
 		{`{"register_expires": 300.5}`, "register_expires", "whole number of seconds"},
 		{`{"register_expires": 0}`, "register_expires", "greater than 0"},
 		{`{"register_expires": 1e300}`, "register_expires", "at most"},
+		{`{"session_expires": 1800.5}`, "session_expires", "whole number of seconds"},
+		{`{"min_se": 0}`, "min_se", "greater than 0"},
 		{`{"no_answer_timeout": 0}`, "no_answer_timeout", "greater than 0"},
 		{`{"no_answer_timeout": 1.5}`, "no_answer_timeout", "whole number of seconds"},
 		{`{"no_answer_timeout": true}`, "no_answer_timeout", "number of seconds"},

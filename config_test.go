@@ -138,6 +138,8 @@ var fieldCases = map[string]fieldCase{
 		c.SessionTimersRefreshMethod = sip.BYE
 	}},
 	"SessionTimersForceRefresher": {json: `true`},
+	"SessionExpires":              seconds(`600`, 1800*time.Second, func(c *Config) *time.Duration { return &c.SessionExpires }),
+	"MinSE":                       seconds(`120`, 90*time.Second, func(c *Config) *time.Duration { return &c.MinSE }),
 	"AcceptAnyUser":               {json: `false`, check: pointsAtTrue},
 	"KeepTel":                     {json: `true`},
 
@@ -544,4 +546,13 @@ func routesOver(t *testing.T, url string, preloaded bool) map[sip.Method]string 
 		ua.Close()
 	})
 	return routes
+}
+
+// TestSessionExpiresDefault: a longer minimum lengthens what is asked for.
+func TestSessionExpiresDefault(t *testing.T) {
+	c := minimal()
+	c.MinSE = time.Hour
+	if d := c.withDefaults(); d.SessionExpires != time.Hour || c.validate() != nil {
+		t.Errorf("%v, %v", d.SessionExpires, c.validate())
+	}
 }

@@ -171,6 +171,8 @@ func (c *Config) validateNumbers(p *problems) {
 		{"register_expires", c.RegisterExpires},
 		{"no_answer_timeout", c.NoAnswerTimeout},
 		{"ring_timeout", c.RingTimeout},
+		{"session_expires", c.SessionExpires},
+		{"min_se", c.MinSE},
 		{"ice_gathering_timeout", c.ICEGatheringTimeout},
 	} {
 		if d.value < 0 {
@@ -197,11 +199,36 @@ func (c *Config) validateNumbers(p *problems) {
 		p.add("max_message_size", strconv.Itoa(c.MaxMessageSize), fmt.Sprintf("must be at least %d bytes", minMessageSize))
 	}
 	c.validateIntervals(p)
-	switch e := c.RegisterExpires; {
-	case e > 0 && e%time.Second != 0:
-		p.add("register_expires", e.String(), "must be whole seconds")
-	case e > maxDelta*time.Second:
-		p.add("register_expires", e.String(), fmt.Sprintf("must be at most %d seconds", uint32(maxDelta)))
+	for _, d := range []struct {
+		key   string
+		value time.Duration
+	}{
+		{"register_expires", c.RegisterExpires},
+		{"session_expires", c.SessionExpires},
+		{"min_se", c.MinSE},
+	} {
+		switch {
+		case d.value > 0 && d.value%time.Second != 0:
+			p.add(d.key, d.value.String(), "must be whole seconds")
+		case d.value > maxDelta*time.Second:
+			p.add(d.key, d.value.String(), fmt.Sprintf("must be at most %d seconds", uint32(maxDelta)))
+		}
+	}
+	c.validateSessionTimers(p)
+}
+
+// validateSessionTimers keeps to the bounds of RFC 4028 §4, §5 and §7.1.
+func (c *Config) validateSessionTimers(p *problems) {
+	const least = session.DefaultMinSE
+	if c.MinSE > 0 && c.MinSE < least {
+		p.add("min_se", c.MinSE.String(), fmt.Sprintf("must be at least %v", least))
+	}
+	switch lo := max(c.MinSE, least); {
+	case c.SessionExpires <= 0 || c.SessionExpires >= lo:
+	case lo == least:
+		p.add("session_expires", c.SessionExpires.String(), fmt.Sprintf("must be at least %v", least))
+	default:
+		p.add("session_expires", c.SessionExpires.String(), fmt.Sprintf("must be at least min_se, %v", lo))
 	}
 }
 

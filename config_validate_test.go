@@ -121,6 +121,13 @@ var badConfigs = []struct {
 	{"sips", func(c *Config) { c.RegistrarServer = "sips:example.com" }, "registrar_server", "sips:"},
 	{"no URI", func(c *Config) { c.RegistrarServer = "my registrar" }, "registrar_server", "is not a SIP URI"},
 	{"semicolon", func(c *Config) { c.RegisterFromTagTrail = ";x=y" }, "register_from_tag_trail", "a tag cannot have"},
+	{"negative", func(c *Config) { c.SessionExpires = -time.Second }, "session_expires", "greater than 0"},
+	{"below the RFC's minimum", func(c *Config) { c.SessionExpires = 89 * time.Second }, "session_expires", "at least 1m30s"},
+	{"below ours", func(c *Config) { c.SessionExpires, c.MinSE = 5*time.Minute, 10*time.Minute }, "session_expires", "at least min_se, 10m0s"},
+	{"half a second", func(c *Config) { c.SessionExpires = 99500 * time.Millisecond }, "session_expires", "whole seconds"},
+	{"beyond 32 bits", func(c *Config) { c.SessionExpires = 4294967296 * time.Second }, "session_expires", "at most 4294967295"},
+	{"below the RFC's minimum", func(c *Config) { c.MinSE = time.Minute }, "min_se", "at least 1m30s"},
+	{"half a second", func(c *Config) { c.MinSE = 99500 * time.Millisecond }, "min_se", "whole seconds"},
 	{"BYE", func(c *Config) { c.SessionTimersRefreshMethod = "BYE" }, "session_timers_refresh_method", "UPDATE or INVITE"},
 
 	{"STUN: no scheme", func(c *Config) { c.STUNServers = []string{"example.org:3478"} }, "stun_servers", "is not a STUN URI"},

@@ -227,6 +227,11 @@ func (ua *UA) wireCalls(cfg *Config) {
 		Reliability:     cfg.ReliableProvisionals,
 		MaxCalls:        cfg.MaxCalls,
 		InfoPackages:    cfg.InfoPackages,
+		SessionTimers:   *cfg.SessionTimers,
+		SessionExpires:  cfg.SessionExpires,
+		MinSE:           cfg.MinSE,
+		RefreshMethod:   cfg.SessionTimersRefreshMethod,
+		ForceRefresher:  cfg.SessionTimersForceRefresher,
 		Logger:          cfg.Logger,
 	})
 }

@@ -32,14 +32,15 @@ func (l *leg) respondOffer(in *core.Incoming, d Description, headers []sip.Field
 	return true
 }
 
-// ok is the 200 to an INVITE, UPDATE or PRACK with a description and the application's
-// fields.
+// ok is the 200 to an INVITE, UPDATE or PRACK that leaves now, with a description
+// and the application's fields.
 func (l *leg) ok(in *core.Incoming, d Description, headers []sip.Field) *sip.Response { // [locked]
 	res := in.NewResponse(sip.StatusOK, "")
 	l.s.logError("header of 200", res.SetFields(headers...))
 	l.learn(in.Request())
 	l.answerPackages(in.Request(), res)
 	l.s.logError("body of 200", d.into(res))
+	l.timeAnswer(in, res)
 	return res
 }
 

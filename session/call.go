@@ -40,6 +40,11 @@ type CallOptions struct {
 	// Reliability says how the call treats reliable provisional responses; zero
 	// means as the UA does (RFC 3262).
 	Reliability Reliability
+	// SessionExpires is the interval to ask for in which the session has to be
+	// refreshed (RFC 4028 §7.1), at least the UA's minimum. Zero means the UA's,
+	// negative none; one that the far end or a server asks for is kept all the
+	// same. It has no effect where the UA has no session timers.
+	SessionExpires time.Duration
 	// RingTimeout gives the call up when nobody answers; zero means the UA's. It
 	// covers all addresses that the call is redirected to.
 	RingTimeout time.Duration
@@ -144,6 +149,7 @@ func (m *Manager) outbound(p *plan) (*Session, error) { // [locked]
 	}
 	s.setHandler(o.Handler)
 	s.setPackages(o.InfoPackages)
+	s.timing.setInterval(o.SessionExpires)
 	s.out = &outgoing{req: req, late: o.LateOffer, root: s.leg, anonymous: o.Anonymous != Identified, expires: o.Expires,
 		redirects: redirects{ask: o.Redirect}}
 	s.out.limit = o.RingTimeout

@@ -24,7 +24,7 @@ func (e *EndError) Cause() string {
 		return "Expires"
 	case EndNoACK:
 		return "No ACK"
-	case EndTimeout:
+	case EndTimeout, EndUnrefreshed:
 		return "Request Timeout"
 	case EndMediaFailed:
 		return e.mediaCause()

@@ -28,10 +28,11 @@ const (
 	EndDialogError                  // the far end, or a server on the way, says that the call is no more (RFC 5057 §5.1)
 	EndTransportLost                // the connection went and the call with it
 	EndClosed                       // the UA was closed
+	EndUnrefreshed                  // the session was not refreshed in time (RFC 4028 §10)
 	EndInternal                     // something of our own failed: the INVITE could not be sent as asked
 )
 
-var endKindNames = [...]string{"bye", "canceled", "rejected", "no answer", "expired", "no ACK", "timeout", "media failed", "dialog error", "transport lost", "closed", "internal error"}
+var endKindNames = [...]string{"bye", "canceled", "rejected", "no answer", "expired", "no ACK", "timeout", "media failed", "dialog error", "transport lost", "closed", "not refreshed", "internal error"}
 
 // String returns the kind in words.
 func (k EndKind) String() string {

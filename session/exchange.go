@@ -63,7 +63,7 @@ func (l *leg) start(x *exchange) { // [locked]
 // §14.1, RFC 3311 §5.1). Before the call is up it takes an UPDATE, or the PRACK
 // that is due, and that both sides know the first exchange to be complete.
 func (l *leg) mayOffer() bool { // [locked]
-	if l.ours != nil || l.glare != nil || l.accept != nil {
+	if l.ours != nil || l.timer.update != nil || l.glare != nil || l.accept != nil {
 		return false
 	}
 	switch l.s.usage.state {
@@ -77,9 +77,14 @@ func (l *leg) mayOffer() bool { // [locked]
 	return false
 }
 
-// next starts the exchange that waits longest, if it can start now.
+// next starts the exchange that waits longest, if it can start now. Where none
+// waits a refresh may, which each exchange that succeeds makes needless.
 func (l *leg) next() { // [locked]
-	if len(l.waiting) == 0 || l.oa.state != oaStable || !l.mayOffer() {
+	if l.oa.state != oaStable || !l.mayOffer() {
+		return
+	}
+	if len(l.waiting) == 0 {
+		l.tick(tmFree, 0)
 		return
 	}
 	if l.waiting[0].late && l.s.usage.state != Confirmed {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/gosipua/sipua/sip"
 )
@@ -28,6 +29,11 @@ type AnswerOptions struct {
 	// (RFC 6086 §5.2.2); nil means the UA's, an empty slice none. Those that a
 	// reliable provisional response has told already stay.
 	InfoPackages []string
+	// SessionExpires is the interval in which the session has to be refreshed
+	// (RFC 4028 §9), at least the UA's minimum: a longer one that the caller asks
+	// for is shortened to it. Zero means the UA's; negative leaves the caller's as
+	// it is and asks for none. It has no effect where the UA has no session timers.
+	SessionExpires time.Duration
 }
 
 // ProgressOptions shape a provisional response.
@@ -221,6 +227,7 @@ func (in *Incoming) Answer(ctx context.Context, o *AnswerOptions) (*Session, err
 	if !s.in.told { // all responses tell the same, RFC 6086 §5.2.3
 		s.setPackages(o.InfoPackages)
 	}
+	s.timing.setInterval(o.SessionExpires)
 	s.in.headers = slices.Clone(o.Headers)
 	if ctx.Err() != nil {
 		s.hangup(context.Cause(ctx))

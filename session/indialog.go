@@ -59,7 +59,8 @@ func (l *leg) receiveOffer(in *core.Incoming) { // [locked]
 		refuseBody(in)
 	case l.unanswered(req.Method()):
 		retryLater(in)
-	case !c.has && !invite: // refreshes the target and no more
+	case l.s.m.intervalTooSmall(in):
+	case !c.has && !invite: // refreshes the target and the session
 		in.Respond(l.ok(in, Description{}, nil))
 	case l.theirsIsOpen(invite):
 		retryLater(in)

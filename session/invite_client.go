@@ -70,6 +70,7 @@ func (s *Session) sendInvite(d Description) { // [locked]
 	}
 	s.logError("body of INVITE", d.into(s.out.req))
 	s.addPackages(s.out.req)
+	s.timeInvite(s.out.req)
 	s.out.invite = &core.Outgoing{
 		Request:    s.out.req,
 		Anonymous:  s.out.anonymous,
@@ -117,6 +118,7 @@ func (s *Session) inviteResponse(res *sip.Response) { // [locked]
 		s.provisional(res)
 	case code.IsSuccess():
 		s.success(res)
+	case s.inviteRaised(res):
 	default:
 		s.inviteFailed(&EndError{
 			Remote: true, Kind: EndRejected, Status: code, Reason: res.Headers("Reason"),
@@ -224,6 +226,7 @@ func (s *Session) answered(l *leg, res *sip.Response) { // [locked]
 	s.noteIdentity(res)
 	s.report.report(res.StatusCode(), res.Reason())
 	s.step(inSuccess, event{res: res, leg: l})
+	l.timed(s.out.invite.Sent(), res)
 }
 
 // acknowledge answers the 2xx: at once where the offer was made before, with

@@ -42,6 +42,9 @@ func (m *Manager) receiveCall(in *core.Incoming, old *Session, earlyOnly bool) {
 		in.Reply(sip.StatusRequestTerminated, "")
 		return
 	}
+	if m.intervalTooSmall(in) {
+		return
+	}
 	d, err := dialog.NewServer(req, in.Tag())
 	if err != nil {
 		in.Reply(sip.StatusBadRequest, "Contact missing or malformed")

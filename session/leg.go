@@ -28,6 +28,7 @@ type leg struct { // guarded by the core's mutex
 	accept  *acceptance // a 2xx of ours that waits for its ACK
 	ours    *reoffering // our re-INVITE, UPDATE or PRACK with an offer, under way
 	glare   *core.Timer // until our offer is made again
+	timer   sessionClock
 
 	packages []string // Info Packages the far end takes; nil: it has not said
 	methods  []string // its Allow; nil: it has not said
@@ -45,9 +46,17 @@ type leg struct { // guarded by the core's mutex
 	due       *sip.Response // the one whose PRACK waits for an offer of ours
 }
 
+// newLeg returns a leg of the call without a dialog.
+func (s *Session) newLeg() *leg { // [locked]
+	l := &leg{s: s}
+	l.timer.terms = &s.timing
+	return l
+}
+
 // attach gives the call a leg with a dialog.
 func (s *Session) attach(d *dialog.Dialog) *leg { // [locked]
-	l := &leg{s: s, dialog: d}
+	l := s.newLeg()
+	l.dialog = d
 	s.m.core.Attach(d, inDialog{l})
 	return l
 }
@@ -66,6 +75,7 @@ func (l *leg) close(end error) { // [locked]
 	if l.oa.state == oaClosed {
 		return
 	}
+	l.untimed()
 	l.oa.step(oaEnd)
 	open, waiting := l.open, l.waiting
 	l.open, l.waiting = nil, nil

@@ -16,6 +16,8 @@ const (
 	DefaultNoAnswerTimeout = 60 * time.Second
 	DefaultRingTimeout     = 180 * time.Second
 	DefaultMaxCalls        = 1024
+	DefaultSessionExpires  = 1800 * time.Second // recommended by RFC 4028 §4
+	DefaultMinSE           = minInterval * time.Second
 )
 
 // Timers of RFC 3261 §17 that the core of a callee runs itself (§13.3.1.4).
@@ -62,6 +64,24 @@ type Options struct {
 	// Reliability says how provisional responses go (RFC 3262). Zero means
 	// ReliableSupported, for which the core has to support 100rel.
 	Reliability Reliability
+	// SessionTimers has calls refresh their session, so that a dead one is noticed
+	// (RFC 4028). False: the option tag timer is not in Supported, and what far
+	// ends say of session timers has no effect.
+	SessionTimers bool
+	// SessionExpires is the interval to ask for in which a session has to be
+	// refreshed; a longer one that a caller asks for is shortened to it. Zero means
+	// DefaultSessionExpires; it is at least MinSE. Fractions of a second are
+	// rounded up.
+	SessionExpires time.Duration
+	// MinSE is the shortest such interval to accept; a shorter one is answered 422
+	// (RFC 4028 §9). Zero means DefaultMinSE, the RFC's minimum.
+	MinSE time.Duration
+	// RefreshMethod is what our refreshes go by, where the far end takes it:
+	// UPDATE, which empty means too, or INVITE (RFC 4028 §7.4).
+	RefreshMethod sip.Method
+	// ForceRefresher makes us the refresher of calls that we make, where the far
+	// end would choose (RFC 4028 §7.1).
+	ForceRefresher bool
 	// Logger gets what goes wrong without anybody to return it to. Nil
 	// discards.
 	Logger *slog.Logger
@@ -98,12 +118,23 @@ func NewManager(o Options) *Manager {
 	if o.MaxCalls == 0 {
 		o.MaxCalls = DefaultMaxCalls
 	}
+	if o.SessionExpires == 0 {
+		o.SessionExpires = DefaultSessionExpires
+	}
+	o.MinSE = max(o.MinSE, DefaultMinSE)
+	o.SessionExpires = max(o.SessionExpires, o.MinSE)
+	if o.RefreshMethod == "" {
+		o.RefreshMethod = sip.UPDATE
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	m := &Manager{core: o.Core, o: o, logs: o.Core.NewQueue(nil), sessions: map[*Session]struct{}{}, refs: map[*references]struct{}{}}
 	o.Core.Lock()
 	defer o.Core.Unlock()
+	if o.SessionTimers {
+		o.Core.Support(optionTimer)
+	}
 	o.Core.Handle(sip.INVITE, m.receiveInvite)
 	o.Core.Handle(sip.REFER, m.receiveRefer)
 	o.Core.Handle(sip.SUBSCRIBE, receiveSubscribe)

@@ -65,6 +65,8 @@ func reasonOf(end *EndError) sip.Reason {
 		code = sip.StatusNotAcceptableHere
 	case end.Kind == EndNoACK:
 		code, text = sip.StatusRequestTimeout, "ACK missing"
+	case end.Kind == EndUnrefreshed:
+		code, text = sip.StatusRequestTimeout, "Session timer expired"
 	case end.Kind == EndMediaFailed, errors.Is(end.Err, errPanic):
 		code = sip.StatusServerInternalError
 	}

@@ -184,6 +184,7 @@ func (l *leg) sendOffer(method sip.Method, d Description) { // [locked]
 	if x := l.open; x != nil && x.patience.since.IsZero() {
 		x.patience.since = time.Now()
 	}
+	l.timeRequest(req)
 	r := &reoffering{l: l, method: method}
 	r.out = &core.Outgoing{Request: req, Dialog: l.dialog, OnResponse: r.response, OnFail: r.failed}
 	l.ours = r
@@ -207,6 +208,7 @@ func (r *reoffering) response(res *sip.Response) { // [locked]
 		r.ack()
 	case code.IsSuccess():
 		r.success(res)
+	case r.l.reofferRaised(r.out, res):
 	case code == sip.StatusRequestPending:
 		r.over()
 		r.l.offerAgain(&sip.ResponseError{Method: r.method, Response: res})
@@ -231,6 +233,7 @@ func (r *reoffering) success(res *sip.Response) { // [locked]
 	l := r.l
 	r.over()
 	l.learn(res)
+	l.timed(r.out.Sent(), res)
 	r.ack = func() {}
 	if r.method == sip.INVITE {
 		r.ack = l.s.m.core.SendACK(l.dialog, r.out, "", nil)

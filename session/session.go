@@ -47,6 +47,7 @@ type Session struct {
 	// guarded by the core's mutex
 	usage      usage
 	leg        *leg // what the call is about now
+	timing     timerTerms
 	handler    Handler
 	factory    MediaFactory
 	muted      MuteSet
@@ -81,7 +82,8 @@ func (m *Manager) newSession(dir Direction, callID string, st State, room int) (
 		return nil, ErrTooManyCalls
 	}
 	s := &Session{m: m, direction: dir, callID: callID, settled: make(chan struct{}), hasMedia: make(chan struct{})}
-	s.leg = &leg{s: s}
+	s.timing = m.o.newTerms()
+	s.leg = s.newLeg()
 	s.usage.state = st
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.events = m.core.NewQueue(s.panicked)

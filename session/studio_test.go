@@ -20,6 +20,8 @@ type studio struct {
 	fresh int           // guarded by mu; how many descriptions need fresh media
 	mime  string        // guarded by mu; the type of what Offer and Answer return, if not SDP
 	panic string        // guarded by mu; the method that panics
+
+	steady bool // all offers are the same
 }
 
 func (st *studio) NewMedia(o session.MediaOptions) (session.Media, error) {
@@ -169,6 +171,9 @@ func (t *tape) Offer(ctx context.Context, o session.OfferOptions) (session.Descr
 	t.st.mu.Lock()
 	t.offers++
 	name := fmt.Sprintf("offer%d.%d", t.n, t.offers)
+	if t.st.steady {
+		name = "steady"
+	}
 	t.held = o.Hold
 	t.st.mu.Unlock()
 	if o.Hold {
