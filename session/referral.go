@@ -12,12 +12,12 @@ import (
 )
 
 // referLimit is how long a REFER may wait for a decision: its sender gives up
-// after 64*T1 (Timer F, RFC 3261 §17.1.2.2).
-const referLimit = 60 * t1
+// after 64*T1 (Timer F, RFC 3261 §17.1.2.2), and the answer takes its time.
+const referLimit = 50 * t1
 
 // Referral is a REFER of the far end's that waits for a decision: Accept or
 // Reject (RFC 3515 §2.4.2). Nothing is called without Accept. The decision may
-// come later and from any goroutine; after 30 s without one the far end gets
+// come later and from any goroutine; after 25 s without one the far end gets
 // 480.
 type Referral struct {
 	m        *Manager
