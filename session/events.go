@@ -28,6 +28,11 @@ type Handler struct {
 	// can serve.
 	Offer func(s *Session, o *Offer)
 
+	// Identity tells who is at the far end, whenever a response, a re-INVITE or
+	// an UPDATE says that it is somebody else than before (RFC 3325 §9.1,
+	// RFC 4916).
+	Identity func(s *Session, id Identity)
+
 	// Hold tells who keeps the call on hold, whenever that changes.
 	Hold func(s *Session, h HoldState)
 
@@ -91,6 +96,7 @@ const (
 	eventMedia eventKind = iota
 	eventHold
 	eventMute
+	eventIdentity
 )
 
 // tellNewest queues an event that is not lost: when the application is too far

@@ -15,7 +15,7 @@ type exchange struct {
 	keepHold bool        // opts.Hold is what holds when it begins
 	fresh    bool        // with new media in place of the present one
 	late     bool        // not before the call is up
-	headers  []sip.Field // for the 200 to the peer's
+	headers  []sip.Field // the application's: with our offer, or in the 200 to the peer's
 
 	sendOffer  func(Description)                                        // ours goes onto the wire
 	sendAnswer func(Description)                                        // the answer to the peer's goes onto the wire

@@ -54,6 +54,9 @@ func (l *leg) receiveOffer(in *core.Incoming) { // [locked]
 	if invite && !c.refused && l.oa.state == oaStable {
 		l.acknowledged()
 	}
+	if l == l.s.leg {
+		l.s.noteIdentity(req)
+	}
 	switch {
 	case c.refused:
 		refuseBody(in)

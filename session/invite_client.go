@@ -25,6 +25,7 @@ type outgoing struct {
 	anonymous bool
 	expires   time.Duration // of the INVITE; 0: no limit
 	expire    *core.Timer
+	response  *sip.Response // the newest but 100
 	redirects redirects
 	next      *target // where the INVITE goes on to; nil: it is the first
 }
@@ -112,6 +113,9 @@ var errNoDialog = errors.New("session: response makes no dialog")
 // inviteResponse takes each response to the INVITE, those of every fork.
 func (s *Session) inviteResponse(res *sip.Response) { // [locked]
 	code := res.StatusCode()
+	if code != sip.StatusTrying && s.out.won == nil {
+		s.out.response = res
+	}
 	switch {
 	case code == sip.StatusTrying:
 	case code.IsProvisional():
@@ -290,13 +294,4 @@ func (l *leg) takeAnswer(d Description) { // [locked]
 
 func (s *Session) ringTimeout() { // [locked]
 	s.step(inRingTimeout, event{end: &EndError{Kind: EndNoAnswer, Err: &sip.TimeoutError{Timer: "RingTimeout", Method: sip.INVITE}}})
-}
-
-// noteIdentity takes over what a message of the far end says of its identity.
-func (s *Session) noteIdentity(m interface {
-	NameAddrs(string) ([]sip.NameAddr, error)
-}) { // [locked]
-	if ids, err := m.NameAddrs("P-Asserted-Identity"); err == nil && len(ids) > 0 {
-		s.asserted = ids
-	}
 }

@@ -72,7 +72,7 @@ func (m *Manager) receiveCall(in *core.Incoming, old *Session, earlyOnly bool) {
 	s.setHandler(nil)
 	s.setPackages(nil)
 	s.leg.learn(req)
-	s.noteIdentity(req)
+	s.asserted = req.AssertedIdentity()
 	in.OnCancel = s.canceled
 	in.OnLost = func(err error) {
 		s.step(inLost, event{end: &EndError{Kind: EndTransportLost, Err: err}})

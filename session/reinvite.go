@@ -23,6 +23,8 @@ type RenegotiateOptions struct {
 	// Change is what else the new offer asks for, in the terms of the call's
 	// [Media]: an rtc.Change with session/rtc. A refused offer changes nothing.
 	Change any
+	// Headers are added to the request.
+	Headers []sip.Field
 }
 
 // HoldChange is what an offer does about the hold of the far end.
@@ -70,9 +72,13 @@ func (s *Session) Renegotiate(ctx context.Context, o *RenegotiateOptions) error 
 	if o.UseUpdate {
 		method = sip.UPDATE
 	}
+	if err := checkFields("", o.Headers); err != nil {
+		return err
+	}
 	return s.reoffer(ctx, method, &exchange{
 		opts:     OfferOptions{ICERestart: o.ICERestart, Change: o.Change, Hold: o.Hold == HoldOn},
 		keepHold: o.Hold == HoldAsIs,
+		headers:  slices.Clone(o.Headers),
 	})
 }
 
@@ -181,8 +187,11 @@ func (l *leg) sendOffer(method sip.Method, d Description) { // [locked]
 	if method == sip.INVITE {
 		s.addPackages(req)
 	}
-	if x := l.open; x != nil && x.patience.since.IsZero() {
-		x.patience.since = time.Now()
+	if x := l.open; x != nil {
+		s.logError("header of offer", req.SetFields(x.headers...))
+		if x.patience.since.IsZero() {
+			x.patience.since = time.Now()
+		}
 	}
 	l.timeRequest(req)
 	r := &reoffering{l: l, method: method}
@@ -232,6 +241,9 @@ func (r *reoffering) provisional(res *sip.Response) { // [locked]
 func (r *reoffering) success(res *sip.Response) { // [locked]
 	l := r.l
 	r.over()
+	if l == l.s.leg {
+		l.s.noteIdentity(res)
+	}
 	l.learn(res)
 	l.timed(r.out.Sent(), res)
 	r.ack = func() {}

@@ -9,17 +9,20 @@ import (
 )
 
 // SendMessage sends a MESSAGE inside the call (RFC 3428) and waits for its
-// answer. An empty contentType means text/plain.
-func (s *Session) SendMessage(ctx context.Context, contentType string, body []byte) error {
+// answer. An empty contentType means text/plain; headers are added to it.
+func (s *Session) SendMessage(ctx context.Context, contentType string, body []byte, headers ...sip.Field) error {
 	if contentType == "" {
 		contentType = "text/plain;charset=UTF-8"
 	}
-	return s.sendBody(ctx, sip.MESSAGE, contentType, body)
+	if err := checkFields("", headers); err != nil {
+		return err
+	}
+	return s.sendBody(ctx, sip.MESSAGE, contentType, body, headers...)
 }
 
-func (s *Session) sendBody(ctx context.Context, method sip.Method, contentType string, body []byte) error {
+func (s *Session) sendBody(ctx context.Context, method sip.Method, contentType string, body []byte, headers ...sip.Field) error {
 	req := sip.NewRequest(method, sip.URI{})
-	if err := req.SetBody(contentType, body); err != nil {
+	if err := errors.Join(req.SetBody(contentType, body), req.SetFields(headers...)); err != nil {
 		return err
 	}
 	_, err := s.Do(ctx, req)
