@@ -9,7 +9,7 @@ const numbers = new Map()   // of sessions
 const uriOf = (target) => UserAgent.makeURI(target)
 const describe = ({ message }) => ({ originator: 'remote', status: message.statusCode, reason: message.reasonPhrase })
 const media = (more = {}) => ({ constraints: { audio: true, video: false }, ...more })
-const connection = (call) => session(call).sessionDescriptionHandler.peerConnection
+const connection = (call) => (session(call).sessionDescriptionHandler || session(call).early).peerConnection
 
 // SIP.js has no word for a hold by the other side. The browser has: it may no longer send.
 function tellHold(call, s) {
@@ -60,7 +60,10 @@ function adopt(s) {
       report('referred', { call: adopt(made) })
       await invite(made)
     },
-    onSessionDescriptionHandler: (handler) => play(handler.peerConnection),
+    onSessionDescriptionHandler(handler) {
+      s.early = handler   // the session's own only when it is up, where the 183 had the offer
+      play(handler.peerConnection)
+    },
   }
   return call
 }
