@@ -34,6 +34,7 @@ func TestSIPpAnswers(t *testing.T) {
 		{scenario: "answers-late-offer", options: session.CallOptions{LateOffer: true}},
 		{scenario: "answers-bye-crossing"},
 		{scenario: "answers-100rel"},
+		{scenario: "answers-422"},
 		{scenario: "answers-302", options: session.CallOptions{Redirect: session.FollowContacts}},
 		{scenario: "answers-glare", then: func(ours *uaCall) {
 			ours.do("Hold", ours.Hold)
@@ -94,6 +95,7 @@ func TestSIPpCalls(t *testing.T) {
 			}
 			eventually(t, "our 183", func() bool { return len(us.sent("SIP/2.0 183")) > 0 })
 		}},
+		{scenario: "calls-422"},
 		{scenario: "calls-delayed-ack", sipp: []string{"-nr"}},
 		{scenario: "calls-cancel-200", theyEnd: true},
 	} {
