@@ -32,6 +32,12 @@ type call struct {
 	answered bool             // guarded by mu
 	held     bool             // guarded by mu; by the far end
 	over     bool             // guarded by mu; the ended event is out
+
+	offer    *session.Offer    // guarded by mu; waits for accept or refuse
+	referral *session.Referral // guarded by mu; waits for follow or decline
+
+	factory session.MediaFactory // guarded by mu; of an incoming call
+	track   *rtc.LocalTrack      // guarded by mu; of factory, until it plays
 }
 
 func (p *phone) newCall() *call {
@@ -67,6 +73,14 @@ func (c *call) done(event string, fields ...any) error {
 
 // dial makes a call.
 func (p *phone) dial(target, id string) error {
+	return p.start(id, func(c *call, o *session.CallOptions) (*session.Session, error) {
+		o.Redirect = c.goOn
+		return p.ua.Invite(c.ctx, target, o)
+	})
+}
+
+// start makes a call as invite does it.
+func (p *phone) start(id string, invite func(c *call, o *session.CallOptions) (*session.Session, error)) error {
 	c := p.newCall()
 	if err := p.add(c, id); err != nil {
 		return err
@@ -74,7 +88,7 @@ func (p *phone) dial(target, id string) error {
 	c.mu.Lock() // so that whatever happens to the call is told after "calling"
 	defer c.mu.Unlock()
 	factory, track := p.media()
-	s, err := p.ua.Invite(c.ctx, target, &session.CallOptions{Media: factory, Handler: c.handler()})
+	s, err := invite(c, &session.CallOptions{Media: factory, Handler: c.handler(), Anonymous: p.o.anonymous})
 	if err != nil {
 		p.remove(c)
 		return err
@@ -92,7 +106,8 @@ func (p *phone) incoming(in *session.Incoming) {
 	if p.add(c, "") != nil {
 		return // Shutdown refuses it
 	}
-	c.emit("incoming", "from", in.From().URI.String(), "name", in.From().Display, "to", in.To().URI.String())
+	c.emit("incoming", "from", in.From().URI.String(), "name", in.From().Display, "to", in.To().URI.String(),
+		"replaces", p.idOf(in.Replaces()))
 	if p.o.auto {
 		p.queue(c.lane(), func() {
 			if err := c.answer(); err != nil {
@@ -117,19 +132,38 @@ func (c *call) answer() error {
 	if err := c.decide(0); err != nil {
 		return err
 	}
-	factory, track := c.p.media()
-	s, err := c.in.Answer(c.ctx, &session.AnswerOptions{Media: factory, Handler: c.handler()})
+	s, err := c.in.Answer(c.ctx, &session.AnswerOptions{Media: c.ownMedia(), Handler: c.handler()})
 	if err != nil {
 		<-c.in.Context().Done()
 		c.end(context.Cause(c.in.Context()))
 		return err
 	}
-	c.p.play(s.Context(), track)
+	c.p.play(s.Context(), c.takeTrack())
 	c.bind(s)
 	if c.ctx.Err() != nil { // hung up at the last moment
 		return s.Hangup(c.p.ctx)
 	}
 	return nil
+}
+
+// ownMedia makes the media of an incoming call, which early media share with
+// those after the answer.
+func (c *call) ownMedia() session.MediaFactory {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.factory == nil {
+		c.factory, c.track = c.p.media()
+	}
+	return c.factory
+}
+
+// takeTrack returns what is to be played in the call, once.
+func (c *call) takeTrack() *rtc.LocalTrack {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	track := c.track
+	c.track = nil
+	return track
 }
 
 // bind notes the session that carries the call.
@@ -198,6 +232,14 @@ func (c *call) handler() *session.Handler {
 		},
 		Progress: func(_ *session.Session, res *sip.Response) {
 			c.emit("progress", "code", int(res.StatusCode()), "reason", res.Reason())
+		},
+		Offer: c.offered,
+		Refer: c.referred,
+		Info: func(_ *session.Session, req *sip.Request) sip.StatusCode {
+			if c.done("info", "originator", "remote", "type", req.ContentType(), "text", string(req.Body())) != nil {
+				return sip.StatusCallDoesNotExist
+			}
+			return sip.StatusOK
 		},
 		Hold: func(_ *session.Session, h session.HoldState) { c.emitHeld(h.Remote) },
 		DTMF: func(_ *session.Session, d session.DTMF) {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -36,22 +35,32 @@ type request struct {
 }
 
 var commands = map[string]command{
-	"register":   {lane: "registration", do: (*phone).register},
-	"unregister": {lane: "registration", do: (*phone).unregister},
-	"message":    {args: "TARGET TEXT", lane: "message", do: (*phone).sendMessage},
-	"options":    {args: "TARGET", lane: "options", do: (*phone).sendOptions},
-	"call":       {args: "TARGET", do: func(p *phone, r *request) error { return p.dial(r.args, r.id) }},
-	"answer":     {call: true, lane: "call", do: func(_ *phone, r *request) error { return r.call.answer() }},
-	"reject":     {args: "CODE", call: true, do: reject},
-	"hangup":     {call: true, do: hangup},
-	"hold":       {call: true, lane: "call", do: hold},
-	"unhold":     {call: true, lane: "call", do: hold},
-	"mute":       {call: true, do: mute},
-	"unmute":     {call: true, do: mute},
-	"dtmf":       {args: "DIGITS", call: true, lane: "call", do: dtmf},
-	"refer":      {args: "TARGET", call: true, lane: "call", do: refer},
-	"stats":      {call: true, do: stats},
-	"quit":       {},
+	"register":    {lane: "registration", do: (*phone).register},
+	"unregister":  {lane: "registration", do: (*phone).unregister},
+	"message":     {args: "TARGET TEXT", lane: "message", do: (*phone).sendMessage},
+	"options":     {args: "TARGET", lane: "options", do: (*phone).sendOptions},
+	"call":        {args: "TARGET", do: func(p *phone, r *request) error { return p.dial(r.args, r.id) }},
+	"answer":      {call: true, lane: "call", do: func(_ *phone, r *request) error { return r.call.answer() }},
+	"reject":      {args: "CODE", call: true, do: reject},
+	"hangup":      {call: true, do: hangup},
+	"hold":        {call: true, lane: "call", do: hold},
+	"unhold":      {call: true, lane: "call", do: hold},
+	"mute":        {call: true, do: mute},
+	"unmute":      {call: true, do: mute},
+	"dtmf":        {args: "DIGITS", call: true, lane: "call", do: dtmf},
+	"refer":       {args: "TARGET", call: true, lane: "call", do: refer},
+	"attended":    {args: "ID ID", do: attended},
+	"follow":      {call: true, do: follow},
+	"decline":     {args: "CODE", call: true, do: decline},
+	"redirect":    {args: "TARGET", call: true, do: redirect},
+	"progress":    {args: "CODE", call: true, do: progress},
+	"video":       {args: "on|off", call: true, lane: "call", do: video},
+	"accept":      {call: true, do: acceptOffer},
+	"refuse":      {args: "CODE", call: true, do: refuseOffer},
+	"restart-ice": {call: true, lane: "call", do: restartICE},
+	"info":        {args: "TYPE TEXT", call: true, lane: "call", do: info},
+	"stats":       {call: true, do: stats},
+	"quit":        {},
 }
 
 // usage is what a person sees first.
@@ -99,11 +108,14 @@ func parse(line string) *request {
 	r.name, r.args = word(line)
 	if first, rest := word(r.args); strings.HasPrefix(first, "id=") {
 		r.id, r.args = first, rest
-	} else if at := strings.LastIndexAny(r.args, " \t") + 1; r.name != "message" && strings.HasPrefix(r.args[at:], "id=") {
+	} else if at := strings.LastIndexAny(r.args, " \t") + 1; !freeText[r.name] && strings.HasPrefix(r.args[at:], "id=") {
 		r.id, r.args = r.args[at:], strings.TrimSpace(r.args[:at])
 	}
 	return r
 }
+
+// freeText are the commands that end with what may look like anything.
+var freeText = map[string]bool{"message": true, "info": true, "attended": true}
 
 // word splits the first word off a text.
 func word(s string) (first, rest string) {
@@ -230,11 +242,11 @@ func (c *call) with(target string) (*session.Session, error) {
 }
 
 func reject(_ *phone, r *request) error {
-	code, err := strconv.Atoi(r.args)
-	if err != nil || code < 400 || code > 699 {
-		return fmt.Errorf("%q is no status from 400 to 699", r.args)
+	code, err := refusal(r.args)
+	if err != nil {
+		return err
 	}
-	return r.call.reject(sip.StatusCode(code))
+	return r.call.reject(code)
 }
 
 // hangup does not wait for the far end's word: the event tells.
@@ -291,7 +303,7 @@ func refer(_ *phone, r *request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.Refer(r.call.ctx, r.args, &session.ReferOptions{KeepCall: true}); err != nil {
+	if _, err := s.Refer(r.call.ctx, r.args, nil); err != nil {
 		return err
 	}
 	return r.call.done("refer", "originator", "local", "to", r.args)

@@ -21,6 +21,11 @@
 //	                    Ogg Opus file; both go on until the call ends. Default: silence,
 //	                    no packets at all
 //	-answer MODE        manual, or auto: answer every call at once. Default: manual
+//	-offers MODE        auto: take what the far end offers inside a call as far as we can, or
+//	                    ask: each waits for accept or refuse, 20 s. Default: auto
+//	-redirects MODE     tell, or follow: call where a call is redirected to. Default: tell
+//	-anonymous GRADE    no, yes: calls do not name us, or full: nor show our addresses, which
+//	                    needs a TURN server. Default: no
 //	-dtmf TRANSPORT     how digits leave: rtp (RFC 4733), info (INFO requests), or auto:
 //	                    rtp where the far end takes it, else info. Default: auto
 //
@@ -32,12 +37,14 @@
 //	register               unregister
 //	call TARGET            answer                 reject CODE            hangup
 //	hold                   unhold                 mute                   unmute
-//	dtmf DIGITS            refer TARGET           stats
-//	message TARGET TEXT    options TARGET         quit
+//	dtmf DIGITS            info TYPE TEXT         stats                  quit
+//	refer TARGET           attended ID ID         follow                 decline CODE
+//	progress CODE          redirect TARGET        video on|off           restart-ice
+//	accept                 refuse CODE            message TARGET TEXT    options TARGET
 //
 // A TARGET is a SIP URI, a user of our own domain, a number or a tel: URI. Each
 // command takes an optional id=ID, the call that it is about; it stands right
-// after the command or, but for message, at the end of the line. Without it the
+// after the command or, but for message and info, at the end of the line. Without it the
 // newest call is meant, whether or not it is the one that rings. Three commands
 // are not about a call by themselves: call id=ID TARGET gives the new call its
 // ID, and message and options go to a TARGET outside calls unless an ID is given,
@@ -70,8 +77,11 @@
 //	unregistered        [reason]                                unregister; the binding was removed, lapsed or lost
 //	registrationFailed  [code] [cause] reason [retryIn]         a REGISTER was refused or came to nothing
 //	calling             id to                                   call: the call exists and has its id
-//	incoming            id from [name] to                       somebody calls; it rings
-//	progress            id code reason                          a provisional response
+//	incoming            id from [name] to [replaces]            somebody calls; it rings. replaces is the id of the call that
+//	                                                            ends when this one is answered
+//	progress            id code reason                          a provisional response; from local, progress: it is on its
+//	                    or originator code                      way, with early media if it is a 183
+//	redirected          id code to                              a 3xx and the addresses in it
 //	answered            id originator                           answer; the call is up
 //	ended               id originator cause status [reason]     hangup, reject; the last event of a call, but for errors of commands
 //	                                                            that came too late. cause is JsSIP's name; status is that of
@@ -80,8 +90,17 @@
 //	mute, unmute        id                                      mute, unmute
 //	dtmf                id originator digits                    dtmf, when the last digit is sent; from remote a single digit
 //	                    [duration] [transport]                  with its duration in ms and rtp or info
-//	refer               id originator to                        refer: the far end agreed to try, and how it gets on;
-//	                    or code reason final                    final is true for the last news
+//	refer               id originator to [replaces]             refer, attended: the far end agreed to try, and how it gets
+//	                    or code reason final                    on; final is true for the last news. A call whose far end
+//	                                                            was taken over is hung up
+//	referred            id to [by] attended                     the far end wants us to call somebody: follow or decline,
+//	                                                            within 30 s; follow comes to calling, with a new id
+//	decline             id code                                 decline
+//	video               id originator on                        video: agreed; what comes is received and not shown
+//	restart-ice         id                                      restart-ice: agreed
+//	offer               id method video                         with -offers ask: the far end offers something new
+//	accept, refuse      id [code]                               accept, refuse
+//	info                id originator type text                 info: it was delivered; from remote one that came
 //	message             [id] originator [from] to text          message: it was delivered; from remote one that came
 //	options             [id] to code allow                      options
 //	stats               id packetsSent bytesSent packetsReceived bytesReceived candidatePair
@@ -119,9 +138,13 @@ type options struct {
 	config sipua.Config
 	json   bool
 	auto   bool // answer every call
+	ask    bool // about offers of the far end
+	goOn   bool // where a call is redirected
 	dtmf   session.DTMFTransport
-	play   *source     // nil: nothing
-	media  rtc.Options // of every call, but for tracks and codecs
+
+	anonymous session.Anonymity
+	play      *source     // nil: nothing
+	media     rtc.Options // of every call, but for tracks and codecs
 }
 
 // run is the whole program. It returns the exit status.
@@ -167,6 +190,11 @@ func parseFlags(args []string, stderr io.Writer) (o options, own bool, err error
 	)
 	flags.BoolVar(&o.json, "json", false, "write events as JSON")
 	flags.Func("answer", "`mode`: auto or manual (default manual)", choice(&o.auto, map[string]bool{"auto": true, "manual": false}))
+	flags.Func("offers", "`mode` for offers inside calls: auto or ask (default auto)", choice(&o.ask, map[string]bool{"ask": true, "auto": false}))
+	flags.Func("redirects", "`mode` for calls that are redirected: follow or tell (default tell)", choice(&o.goOn, map[string]bool{"follow": true, "tell": false}))
+	flags.Func("anonymous", "`grade` of our calls: no, yes or full (default no)", choice(&o.anonymous, map[string]session.Anonymity{
+		"no": session.Identified, "yes": session.Anonymous, "full": session.AnonymousFull,
+	}))
 	flags.Func("dtmf", "`transport` of digits: auto, rtp or info (default auto)", choice(&o.dtmf, map[string]session.DTMFTransport{
 		"auto": session.DTMFAuto, "rtp": session.DTMFRTP, "info": session.DTMFInfo,
 	}))

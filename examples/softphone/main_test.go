@@ -119,7 +119,7 @@ func TestText(t *testing.T) {
 		t.Errorf("exit status %d", status)
 	}
 	for _, line := range []string{
-		"commands, each with an optional id=ID of the call: answer; call TARGET; dtmf DIGITS; ",
+		"commands, each with an optional id=ID of the call: accept; answer; attended ID ID; call TARGET; ",
 		"error command=frobnicate reason=\"unknown command \\\"frobnicate\\\"\"\n",
 		"error command=hold reason=\"no call\"\n",
 	} {

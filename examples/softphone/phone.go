@@ -15,6 +15,7 @@ import (
 
 	"github.com/gosipua/sipua"
 	"github.com/gosipua/sipua/registrar"
+	"github.com/gosipua/sipua/session"
 	"github.com/gosipua/sipua/sip"
 )
 
@@ -267,6 +268,25 @@ func (p *phone) find(id string) *call {
 		return nil
 	}
 	return p.calls[i]
+}
+
+// idOf returns the id of the call that s carries, or none.
+func (p *phone) idOf(s *session.Session) string {
+	p.mu.Lock()
+	calls := slices.Clone(p.calls)
+	p.mu.Unlock()
+	for _, c := range calls {
+		if own, err := c.up(); err == nil && own == s {
+			return c.id
+		}
+	}
+	return ""
+}
+
+// domain is that of our own address, which completes targets.
+func (p *phone) domain() sip.URI {
+	uri, _ := sip.ParseURI(p.o.config.URI) // NewUA has read it
+	return uri
 }
 
 // pick returns the call of that id, or the newest for none.
