@@ -170,6 +170,8 @@ func (o *Options) settings() webrtc.SettingEngine {
 	// A far end that is replaced closes its DTLS before the re-INVITE that
 	// names the new one arrives; ICE consent says when a path is gone.
 	s.DisableCloseByDTLS(true)
+	// Each look that hasten causes repeats the checks, of which a pair has so many.
+	s.SetICEMaxBindingRequests(uint16(7 + len(hastened)))
 	if o.SettingEngine != nil {
 		o.SettingEngine(&s)
 	}

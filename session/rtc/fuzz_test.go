@@ -103,4 +103,36 @@ func answerFuzzed(t *testing.T, body []byte, kinds []Kind) {
 			}
 		}
 	}
+	m.streams = streams
+	offerFuzzed(t, m)
+}
+
+// offerFuzzed adds every kind to what the peer's description came to: no m-line
+// is lost or moves, and each mid of ours is new.
+func offerFuzzed(t *testing.T, m *Media) {
+	w, a, err := m.wants.with(Change{Kinds: []Kind{Audio, Video}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := m.propose(w, a, false)
+	if len(lines) < len(m.streams) {
+		t.Fatalf("%d m-lines came to %d", len(m.streams), len(lines))
+	}
+	mids, kinds := map[string]int{}, map[Kind]int{}
+	for i, x := range lines {
+		known := i < len(m.streams)
+		if known && (x.media != m.streams[i].media || m.streams[i].active && (!x.active || m.streams[i].mid != "" && x.mid != m.streams[i].mid)) {
+			t.Fatalf("m-line %d changed from %+v to %+v", i, m.streams[i], x.stream)
+		}
+		if !x.active {
+			continue
+		}
+		kinds[x.kind]++
+		if mids[x.mid]++; mids[x.mid] > 1 && !(known && m.streams[i].active) {
+			t.Fatalf("mid %q is used twice", x.mid)
+		}
+	}
+	if kinds[Audio] != 1 || kinds[Video] != 1 {
+		t.Fatalf("the offer has %v, want one of each kind", kinds)
+	}
 }

@@ -183,11 +183,14 @@ func (p *peer) accept(answer string) error {
 	return nil
 }
 
+// hastened is when hasten does so.
+var hastened = [...]time.Duration{20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond}
+
 // hasten makes pion look at the outcome of its first checks as soon as most
 // can be back. It nominates a pair when it looks, and looks every 200 ms or
 // when it learns of a candidate: one over TCP makes no pair and sends nothing.
 func (p *peer) hasten() {
-	for i, d := range [...]time.Duration{20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond} {
+	for i, d := range hastened {
 		c := webrtc.ICECandidateInit{Candidate: fmt.Sprintf("candidate:0 1 tcp 1 127.0.0.1 %d typ host tcptype passive", 9+i)}
 		time.AfterFunc(d, func() {
 			p.run(func() {
