@@ -44,7 +44,8 @@ func (o *Outgoing) Elsewhere(change func(req *sip.Request)) bool {
 	return o.Again(change)
 }
 
-// numbered gives req the next CSeq number.
+// numbered gives req the next CSeq number, inside a dialog also the remote
+// target of now.
 func (o *Outgoing) numbered(req *sip.Request) error {
 	seq := req.CSeq().Seq + 1
 	switch {
@@ -52,6 +53,7 @@ func (o *Outgoing) numbered(req *sip.Request) error {
 		seq = o.NextSeq()
 	case o.Dialog != nil:
 		seq = o.Dialog.NextSeq()
+		o.Dialog.Address(req)
 	}
 	return req.SetCSeq(sip.CSeq{Seq: seq, Method: req.Method()})
 }

@@ -123,9 +123,20 @@ func TestCSeqOfTheOwner(t *testing.T) {
 			})
 			s.Dialog = d
 		})
-		r.challenge(r.request(sip.INFO), challenge("example.com", "n2", false))
-		if got := r.request(sip.INFO).CSeq().Seq; got != 4 {
-			t.Errorf("CSeq %d, want the dialog's next, 4", got)
+		info := r.request(sip.INFO)
+		update := r.send("", func(s *sending) { // moves the far end, before the challenge
+			r.locked(func() { s.Request = d.NewRequest(sip.UPDATE) }) // 4
+			s.Dialog = d
+		})
+		r.answer(update.Sent(), 200, "Contact: <sip:bob@new.invalid>")
+		r.request(sip.UPDATE)
+		r.challenge(info, challenge("example.com", "n2", false))
+		info = r.request(sip.INFO)
+		if got := info.CSeq().Seq; got != 5 {
+			t.Errorf("CSeq %d, want the dialog's next, 5", got)
+		}
+		if got := info.URIText(); got != "sip:bob@new.invalid" || !strings.Contains(info.Header("Authorization"), `uri="sip:bob@new.invalid"`) {
+			t.Errorf("the INFO goes again to %s with %s", got, info.Header("Authorization"))
 		}
 	})
 }

@@ -201,6 +201,20 @@ Content-Length: 0
 	checkText(t, d.NewRequest(sip.BYE), strings.NewReplacer("pc33", "pc34", "CSeq: 1", "CSeq: 2").Replace(want))
 }
 
+// TestAddress: a request that is sent again goes where the far end is now.
+func TestAddress(t *testing.T) {
+	for _, routes := range []string{"", proxies, "Record-Route: <sip:p1.example.com>"} {
+		d := client(t, routes)
+		req := d.NewRequest(sip.INFO)
+		d.Refresh(request(t, with(invite, "")))
+		d.Address(req)
+		if err := req.SetCSeq(sip.CSeq{Seq: d.LocalSeq() + 1, Method: sip.INFO}); err != nil {
+			t.Fatal(err)
+		}
+		checkText(t, req, strings.ReplaceAll(string(d.NewRequest(sip.INFO).AppendTo(nil)), "\r\n", "\n"))
+	}
+}
+
 func TestClientStates(t *testing.T) {
 	for _, tt := range []struct {
 		status string

@@ -26,11 +26,28 @@ func (d *Dialog) NextSeq() uint32 {
 	return d.localSeq
 }
 
-func (d *Dialog) newRequest(m sip.Method, seq uint32) *sip.Request {
-	target, routes := d.target, d.routes
-	if len(routes) > 0 && !routes[0].URI.Params.Has("lr") {
-		target, routes = strictRoute(target, routes)
+// Address gives a request of the dialog that is sent again where requests go
+// now: the remote target may have moved since it was made.
+//
+// RFC 3261 §12.2.1.1.
+func (d *Dialog) Address(req *sip.Request) {
+	target, routes := d.way()
+	_ = req.SetURI(target)
+	if len(routes) > 0 {
+		_ = req.SetRoute(routes...)
 	}
+}
+
+// way is Request-URI and Route.
+func (d *Dialog) way() (sip.URI, []sip.NameAddr) {
+	if len(d.routes) > 0 && !d.routes[0].URI.Params.Has("lr") {
+		return strictRoute(d.target, d.routes)
+	}
+	return d.target, d.routes
+}
+
+func (d *Dialog) newRequest(m sip.Method, seq uint32) *sip.Request {
+	target, routes := d.way()
 	req := sip.NewRequest(m, target)
 	// Nothing below can fail: all of it came from messages that were parsed,
 	// or passed a setter before.
