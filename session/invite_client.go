@@ -134,10 +134,14 @@ func (s *Session) inviteResponse(res *sip.Response) { // [locked]
 // provisional takes a provisional response. What makes no dialog is news for
 // the application and no more.
 func (s *Session) provisional(res *sip.Response) { // [locked]
-	if s.usage.state.Ended() || s.out.won != nil {
+	if s.usage.state.Ended() {
 		return
 	}
 	l := s.earlyFork(res)
+	if s.out.won != nil {
+		l.confirmAfterwards(res)
+		return
+	}
 	if l == nil {
 		s.noteIdentity(res)
 		s.tellProgress(res)

@@ -92,6 +92,25 @@ func (l *leg) pracked(c *confirmation, req *sip.Request, r *reoffering, res *sip
 	}
 }
 
+// confirmAfterwards confirms a reliable provisional response of a fork when
+// another one has answered; an offer in it is not wanted any more (RFC 5407
+// appendix E, figure 7).
+func (l *leg) confirmAfterwards(res *sip.Response) { // [locked]
+	if l == nil || l == l.s.out.won || l.end != nil {
+		return
+	}
+	rseq, next := l.confirmed.next(l, res)
+	if !next || rseq == 0 {
+		return
+	}
+	var none Description
+	if c := contentOf(res); c.has && l.s.out.late && !l.reliable {
+		l.reliable = true
+		none = l.origin.stamp(c.sdp.refusal())
+	}
+	l.prack(&l.confirmed, res, none)
+}
+
 // reliableOffer answers the offer of a reliable provisional response in its
 // PRACK. One that cannot be answered is declined in the PRACK (RFC 6337 §2.3),
 // and the call given up unless another fork may answer.

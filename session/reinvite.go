@@ -212,7 +212,9 @@ func (r *reoffering) response(res *sip.Response) { // [locked]
 	code := res.StatusCode()
 	switch {
 	case code.IsProvisional():
-		r.provisional(res)
+		if r.ack == nil { // else it is over
+			r.provisional(res)
+		}
 	case code.IsSuccess() && r.ack != nil:
 		r.ack()
 	case code.IsSuccess():

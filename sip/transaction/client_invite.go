@@ -15,7 +15,8 @@ func (m *clientInvite) step(in input, out *actions) {
 		m.pending(in, out)
 	case Accepted:
 		switch in {
-		case success: // a repeat, or another fork's
+		case success, // a repeat, or another fork's
+			provisional: // of another fork; a reliable one wants its PRACK (RFC 5407 figure 7)
 			out.add(pass)
 		case expired:
 			m.state = Terminated

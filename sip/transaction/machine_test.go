@@ -63,7 +63,7 @@ func TestClientInvite(t *testing.T) {
 		{"64·T1 after CANCEL", m{state: Proceeding, canceled: true}, expired, m{state: Terminated, canceled: true}, does(fail, timerB, finish)},
 
 		{"2xx again", m{state: Accepted}, success, m{state: Accepted}, does(pass)},
-		{"1xx late", m{state: Accepted}, provisional, m{state: Accepted}, nil},
+		{"1xx of another fork", m{state: Accepted}, provisional, m{state: Accepted}, does(pass)},
 		{"300-699 of another fork", m{state: Accepted}, failure, m{state: Accepted}, nil},
 		{"CANCEL late", m{state: Accepted}, canceled, m{state: Accepted}, nil},
 		{"flow lost", m{state: Accepted}, flowLost, m{state: Accepted}, nil},
