@@ -159,6 +159,24 @@ var callControl = []callRow{
 		time.Sleep(time.Hour) // two session timers of half an hour
 		talking(a, b)
 	}},
+	{"blind transfer", func(w *world, a, b *line) {
+		answer := w.phone("carol").answers()
+		a.transfer("carol")
+		a.phone.until("REFER 200")
+		c := answer()
+		<-a.Context().Done()
+		talking(b.afterwards(), c)
+		w.must(c.Hangup(w.t.Context()))
+	}},
+	{"blind transfer to who refuses", func(w *world, a, b *line) {
+		carol := w.phone("carol")
+		go func() { (<-carol.calls).Reject(sip.StatusBusyHere, nil) }()
+		b.transfer("carol")
+		b.phone.until("REFER 486")
+		talking(a, b)
+	}},
+	{"attended transfer", func(w *world, a, b *line) { attended(w, a, b) }},
+	{"attended transfer by the callee", func(w *world, a, b *line) { attended(w, b, a) }},
 	{"hung up by the callee", func(w *world, a, b *line) {
 		w.must(b.Hangup(w.t.Context()))
 		<-a.Context().Done()
@@ -263,6 +281,9 @@ var serverControl = []callRow{
 		w.must(w.legs()[0].Transfer(w.t.Context(), "carol"))
 		c := answer()
 		<-b.Context().Done()
+		if id := a.AssertedIdentity(); w.kind == siptest.Asterisk && (len(id) != 1 || id[0].URI.User != "carol") {
+			w.t.Errorf("alice is told that she talks to %v", id)
+		}
 		talking(a, c)
 		holdAndBack(a, c)
 		holdAndBack(c, a)
@@ -285,41 +306,56 @@ var serverControl = []callRow{
 		}
 		talking(a, b)
 	}},
-	{"REFER to another user", func(w *world, a, b *line) {
-		answer := w.phone("carol").answers()
-		a.transfer("carol")
-		a.phone.until("REFER 200")
-		c := answer()
-		<-a.Context().Done()
-		talking(b, c)
-		w.must(b.Hangup(w.t.Context()))
-	}},
-	{"REFER to who refuses", func(w *world, a, b *line) {
-		carol := w.phone("carol")
-		go func() { (<-carol.calls).Reject(sip.StatusBusyHere, nil) }()
-		b.transfer("carol")
-		b.phone.until("REFER 486")
-		talking(a, b)
-	}},
 	{"REFER and hung up at once", func(w *world, a, b *line) {
 		answer := w.phone("carol").answers()
 		b.transfer("carol")
 		w.must(b.Hangup(w.t.Context()))
 		talking(a, answer())
 	}},
-	{"REFER to the other call", func(w *world, a, b *line) {
+	{"REFER to a call that rings", func(w *world, a, b *line) {
 		w.must(a.Hold(w.t.Context()))
-		consult, c := a.phone.talk(w.phone("carol"))
-		w.must(consult.Hold(w.t.Context()))
-		transfer, err := a.ReferTo(w.t.Context(), consult.Session, nil)
+		carol := w.phone("carol")
+		consult, err := a.phone.Invite(w.t.Context(), "carol", nil)
 		w.must(err)
-		w.must(transfer.Wait(w.t.Context()))
-		<-a.Context().Done()
+		in := <-carol.calls
+		time.Sleep(time.Second)
+		id := consult.Dialog()
+		replaces := sip.Replaces{CallID: id.CallID, ToTag: id.RemoteTag, FromTag: id.LocalTag}
+		_, err = a.Refer(w.t.Context(), "carol", &session.ReferOptions{Replaces: replaces})
+		w.must(err)
 		<-consult.Context().Done()
+		carol.calls <- in
+		c := carol.answers()()
+		<-a.Context().Done()
 		talking(b, c)
-		holdAndBack(b, c)
 		w.must(c.Hangup(w.t.Context()))
 		<-b.Context().Done()
+	}},
+	{"REFER to a call that rings and is refused", func(w *world, a, b *line) {
+		carol := w.phone("carol")
+		consult, err := a.phone.Invite(w.t.Context(), "carol", nil)
+		w.must(err)
+		in := <-carol.calls
+		time.Sleep(time.Second)
+		id := consult.Dialog()
+		replaces := sip.Replaces{CallID: id.CallID, ToTag: id.RemoteTag, FromTag: id.LocalTag}
+		_, err = a.Refer(w.t.Context(), "carol", &session.ReferOptions{Replaces: replaces})
+		w.must(err)
+		<-consult.Context().Done()
+		w.must(in.Reject(sip.StatusBusyHere, nil))
+		time.Sleep(time.Second)
+		talking(a, b)
+	}},
+	{"forgotten in a restart", func(w *world, a, b *line) {
+		w.srv.Restart(true)
+		a.phone.until("registered")
+		w.must(w.srv.WaitRegistered(w.t.Context(), "bob"))
+		for _, l := range []*line{a, b} {
+			if err := l.Renegotiate(w.t.Context(), nil); !errors.Is(err, sip.StatusCallDoesNotExist) {
+				w.t.Errorf("%s: %v", l.phone.user, err)
+			}
+			<-l.Context().Done()
+		}
 	}},
 	{"hung up", func(w *world, a, b *line) {
 		w.srv.Calls()[0].Hangup()
@@ -356,6 +392,8 @@ func (row callRow) play(w *world) {
 // talker is a phone that notes what its calls tell it.
 func (w *world) talker(user string) *phone {
 	var p *phone
+	media := rtc.NewTrack(rtc.Audio)
+	factory := w.media(media)
 	p = w.phone(user, func(cfg *sipua.Config) {
 		cfg.InfoPackages = []string{"clock"}
 		cfg.Handler.Session = session.Handler{
@@ -369,6 +407,11 @@ func (w *world) talker(user string) *phone {
 			Message: func(_ *session.Session, req *sip.Request) sip.StatusCode {
 				p.note("MESSAGE %s", req.Body())
 				return sip.StatusOK
+			},
+			Refer: func(_ *session.Session, r *session.Referral) {
+				if s, err := r.Accept(w.t.Context(), &session.CallOptions{Media: factory}); err == nil {
+					p.referred <- &line{w: w, phone: p, Session: s, out: media}
+				}
 			},
 			Transfer: func(_ *session.Session, r session.TransferProgress) { p.note("REFER %d", int(r.Status)) },
 		}
@@ -414,6 +457,42 @@ func (w *world) endedByServer(l *line) {
 	if !slices.Equal(end.Reason, want) {
 		w.t.Errorf("%s: reasons %q, want %q", l.phone.user, end.Reason, want)
 	}
+}
+
+// attended has l consult carol and connect her with its far end.
+func attended(w *world, l, far *line) {
+	w.t.Helper()
+	w.must(l.Hold(w.t.Context()))
+	carol := w.talker("carol")
+	consult, c := l.phone.talk(carol)
+	w.must(consult.Hold(w.t.Context()))
+	there := func() *line { return c }
+	if w.kind == siptest.Plain {
+		there = carol.answers() // the call that replaces the one with l
+	}
+	transfer, err := l.ReferTo(w.t.Context(), consult.Session, nil)
+	w.must(err)
+	w.must(transfer.Wait(w.t.Context()))
+	<-l.Context().Done()
+	<-consult.Context().Done()
+	c, far = there(), far.afterwards()
+	talking(far, c)
+	holdAndBack(far, c)
+	holdAndBack(c, far)
+	w.must(c.Hangup(w.t.Context()))
+	<-far.Context().Done()
+}
+
+// afterwards is where somebody who was transferred talks on: in the call that it
+// has made for a plain proxy, in the same one with a server that does the work.
+func (l *line) afterwards() *line {
+	if l.w.kind != siptest.Plain {
+		return l
+	}
+	next := <-l.phone.referred
+	l.w.must(next.WaitAnswered(l.w.t.Context()))
+	next.listen()
+	return next
 }
 
 // transfer asks the far end to call somebody.
@@ -552,6 +631,31 @@ func TestChaosThroughServers(t *testing.T) {
 	})
 }
 
+// fingerprint is the line of that name in a description.
+func fingerprint(r *siptest.Received) string {
+	_, rest, _ := strings.Cut(r.Body(), "a=fingerprint:")
+	value, _, _ := strings.Cut(rest, "\r\n")
+	return value
+}
+
+// hangUp has a line hang up, and a far end that the test plays take it.
+func (w *world) hangUp(l *line, far *siptest.Script) {
+	w.t.Helper()
+	outcome := make(chan error, 1)
+	go func() { outcome <- l.Hangup(w.t.Context()) }()
+	for {
+		switch r := far.Next(); {
+		case r.Request == nil:
+		case r.Request.Method() == sip.INVITE: // Asterisk has one under way
+			r.Respond(488)
+		case r.Request.Method() == sip.BYE:
+			r.Respond(200)
+			w.must(<-outcome)
+			return
+		}
+	}
+}
+
 // setupRow is something that happens to a call before it is up, or instead.
 type setupRow struct {
 	name string
@@ -589,19 +693,44 @@ var callSetup = []setupRow{
 		carol.Expect(sip.ACK)
 		w.must(a.WaitAnswered(w.t.Context()))
 		a.wantAudio(far, true, true)
-		bye := make(chan error, 1)
-		go func() { bye <- a.Hangup(w.t.Context()) }()
-		for answered := false; !answered; { // Asterisk has a re-INVITE under way
-			r := carol.Next()
-			switch {
-			case r.Request.Method() == sip.INVITE:
-				r.Respond(488)
-			case r.Request.Method() == sip.BYE:
-				r.Respond(200)
-				answered = true
+		w.hangUp(a, carol)
+	}},
+	{"early media of one, answered by another", func(w *world, alice, bob *phone) {
+		desk, mobile := siptest.Peer(w.t, w.srv, "carol"), siptest.Peer(w.t, w.srv, "carol")
+		atDesk, atMobile := w.farEnd(), w.farEnd()
+		a := &line{w: w, phone: alice, out: rtc.NewTrack(rtc.Audio)}
+		var err error
+		a.Session, err = alice.Invite(w.t.Context(), "carol", &session.CallOptions{Media: w.media(a.out)})
+		w.must(err)
+		rings, other := desk.Expect(sip.INVITE), mobile.Expect(sip.INVITE)
+		rings.Respond(183, atDesk.answer(rings))
+		a.in, err = rtc.Receive(w.t.Context(), a.Session, rtc.Audio)
+		w.must(err)
+		atDesk.ready()
+		a.wantAudio(atDesk, true, true)
+		other.Respond(200, atMobile.answer(other))
+		mobile.Expect(sip.ACK)
+		atMobile.renew()
+		for { // until the one with new media of alice's has come
+			re := mobile.Expect(sip.INVITE)
+			if strings.Contains(re.Body(), "a=setup:actpass") && !strings.Contains(re.Body(), fingerprint(other)) {
+				re.Respond(200, atMobile.answer(re))
+				break
 			}
+			re.Respond(488) // Asterisk's own
 		}
-		w.must(<-bye)
+		atMobile.ready()
+		a.wantAudio(atMobile, true, true)
+		w.hangUp(a, mobile)
+	}},
+	{"to ourselves", func(w *world, alice, bob *phone) {
+		answer := alice.answers()
+		a := &line{w: w, phone: alice, out: rtc.NewTrack(rtc.Audio)}
+		var err error
+		a.Session, err = alice.Call(w.t.Context(), "alice", &session.CallOptions{Media: w.media(a.out)})
+		w.must(err)
+		a.listen()
+		holdAndBack(a, answer())
 	}},
 	{"with video", func(w *world, alice, bob *phone) {
 		camera, screen := rtc.NewTrack(rtc.Video), rtc.NewTrack(rtc.Video)

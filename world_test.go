@@ -105,13 +105,15 @@ type phone struct {
 	user  string
 	calls chan *session.Incoming
 
+	referred chan *line // calls that a talker was asked to make
+
 	mu     sync.Mutex
 	events []string // guarded by mu
 }
 
 func (w *world) phone(user string, change ...func(*sipua.Config)) *phone {
 	w.t.Helper()
-	p := &phone{w: w, user: user, calls: make(chan *session.Incoming, 8)}
+	p := &phone{w: w, user: user, calls: make(chan *session.Incoming, 8), referred: make(chan *line, 8)}
 	cfg := w.config(user)
 	cfg.Handler.Call = func(in *session.Incoming) { p.calls <- in }
 	cfg.Handler.Connection = func(e sipua.ConnectionEvent) { p.note("%v", e.State) }

@@ -20,7 +20,8 @@ type Call struct {
 	callee *Leg   // who has answered; nil before
 	rings  []*Leg // INVITEs under way to the callee's contacts
 	best   *sip.Response
-	media  *Leg // of rings: whose early description the caller has
+	media  *Leg                       // of rings: whose early description the caller has
+	taken  func(*Leg, sip.StatusCode) // gets who answers in the place of the caller; nil: nobody
 	over   bool
 }
 

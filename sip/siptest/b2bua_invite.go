@@ -58,6 +58,9 @@ func (c *Call) response(l *Leg, r *request, res *sip.Response) {
 		if len(c.rings) > 0 {
 			return
 		}
+		if c.taken != nil {
+			c.taken(nil, c.best.StatusCode())
+		}
 		if caller.invite != nil {
 			caller.respond(c.best.StatusCode(), nil, c.refusalFields()...)
 		}
@@ -116,6 +119,12 @@ func (c *Call) answered(l *Leg, r *request, res *sip.Response) {
 	}
 	c.rings = nil
 	c.callee = l
+	if c.taken != nil {
+		l.description = res.Body()
+		r.acknowledge(nil)
+		c.taken(l, res.StatusCode())
+		return
+	}
 	l.peer, caller.peer = caller, l
 	if caller.invite == nil { // gone meanwhile
 		r.acknowledge(nil)

@@ -51,11 +51,16 @@ func (l *Leg) receiveRefer(c *Conn, req *sip.Request) {
 	if text, ok := to.URI.Header("Replaces"); ok {
 		replaces, err := sip.ParseReplaces(text)
 		other := s.legs[dialogKey(replaces.CallID, replaces.ToTag)]
-		if err != nil || other == nil || other.remoteTag != replaces.FromTag || other.peer == nil || other.state != legUp {
+		switch {
+		case err != nil || other == nil || other.remoteTag != replaces.FromTag:
 			done(sip.StatusCallDoesNotExist)
-			return
+		case other.state == legUp && other.peer != nil:
+			l.call.join(l, other, done)
+		case other.state == legEarly && other.invite != nil && other.call.taken == nil:
+			l.call.joinEarly(l, other, done)
+		default:
+			done(sip.StatusCallDoesNotExist)
 		}
-		l.call.join(l, other, done)
 		return
 	}
 	l.call.transfer(l, to.URI, req, progress, done)
@@ -178,6 +183,49 @@ func (c *Call) join(leg, other *Leg, done func(sip.StatusCode)) {
 			c.bridge(keep, moved, r, res.Body(), finish)
 		})
 	})
+}
+
+// joinEarly is join while the call of other still rings: its caller goes at once,
+// and who answers is connected with the far end of leg.
+func (c *Call) joinEarly(leg, other *Leg, done func(sip.StatusCode)) {
+	keep, old := leg.peer, other.call
+	keep.peer, leg.peer = nil, nil
+	finish := func(code sip.StatusCode) {
+		if !code.IsSuccess() && leg.state != legOver {
+			keep.peer, leg.peer = leg, keep
+		} else if !code.IsSuccess() {
+			c.hangup(nil, code)
+		}
+		done(code)
+	}
+	old.taken = func(moved *Leg, code sip.StatusCode) {
+		if moved == nil {
+			finish(code)
+			return
+		}
+		old.over = true
+		delete(c.server.calls, old)
+		moved.call = c
+		c.rings = append(c.rings, moved)
+		moved.offer(sip.INVITE, nil, nil, func(r *request, res *sip.Response) {
+			if !res.StatusCode().IsSuccess() {
+				moved.end(c.server.traits.reason(0), 0)
+				finish(res.StatusCode())
+				return
+			}
+			moved.ours = r
+			c.bridge(keep, moved, r, res.Body(), func(code sip.StatusCode) {
+				if code.IsSuccess() {
+					c.replace(leg, moved)
+				} else {
+					moved.end(c.server.traits.reason(0), 0)
+				}
+				finish(code)
+			})
+		})
+	}
+	other.refuseInvite(0)
+	other.over()
 }
 
 // bridge gives keep the offer that other's 2xx has brought, and other the answer
