@@ -96,7 +96,8 @@ func (f *farEnd) say(word string) {
 	}
 }
 
-// ready waits for the path.
+// ready waits for the path, at the other end too: what is said a moment before
+// that is ready to take it is lost, as anywhere.
 func (f *farEnd) ready() {
 	f.w.t.Helper()
 	ctx, cancel := within(5 * time.Second)
@@ -104,6 +105,7 @@ func (f *farEnd) ready() {
 	if _, err := f.out.Ready(ctx); err != nil {
 		f.w.t.Fatal(err)
 	}
+	synctest.Wait()
 }
 
 func (f *farEnd) received() uint64 {

@@ -142,8 +142,10 @@ func (c *Call) answered(l *Leg, r *request, res *sip.Response) {
 		caller.state = legUp
 		caller.unacked.ack = func(answer []byte) {
 			r.acknowledge(l.describe(answer, sdp))
-			caller.description = answer
-			settle(l, caller)
+			if len(answer) > 0 { // else it was in a PRACK
+				caller.description = answer
+				settle(l, caller)
+			}
 		}
 		return
 	}
@@ -279,8 +281,12 @@ func (l *Leg) relay(c *Conn, req *sip.Request, to *Leg, change func(*sip.Request
 	}, func(_ *request, res *sip.Response) {
 		back := s.dress(sip.NewResponse(req, res.StatusCode(), ""), l)
 		pass(res, back)
-		if len(res.Body()) > 0 {
-			_ = back.SetBody(res.Header("Content-Type"), res.Body())
+		if body := res.Body(); len(body) > 0 {
+			if req.Method() == sip.PRACK { // the answer to an offer in it
+				to.description, l.description = body, req.Body()
+				body = l.describe(body, req.Body())
+			}
+			_ = back.SetBody(res.Header("Content-Type"), body)
 		}
 		if c := s.successor(c, l.contact); c != nil {
 			s.send(c, back)
@@ -298,7 +304,21 @@ func (l *Leg) receivePRACK(c *Conn, req *sip.Request) {
 		return
 	}
 	delete(l.reliable, rack.RSeq)
-	l.relay(c, req, of.leg, func(out *sip.Request) {
-		_ = out.SetHeader("RAck", sip.RAck{RSeq: of.seq, CSeq: of.leg.last.req.CSeq()}.String())
+	callee := of.leg
+	late := l.invite == nil || len(l.invite.req.Body()) == 0 // the 183 had the offer
+	l.relay(c, req, callee, func(out *sip.Request) {
+		_ = out.SetHeader("RAck", sip.RAck{RSeq: of.seq, CSeq: callee.last.req.CSeq()}.String())
+		if len(req.Body()) == 0 {
+			return
+		}
+		body := req.Body()
+		if late {
+			l.description = body
+			settle(callee, l)
+			body = callee.describe(body, callee.description)
+		} else {
+			body = callee.describe(body, nil)
+		}
+		_ = out.SetBody("application/sdp", body)
 	})
 }

@@ -280,6 +280,38 @@ func TestReliableProvisional(t *testing.T) {
 	})
 }
 
+// TestReliableOffer: an offer in a reliable provisional response has its answer
+// in the PRACK (RFC 3262 §5), and stays what the server shows again.
+func TestReliableOffer(t *testing.T) {
+	onEach(t, func(t *testing.T, srv *siptest.Server, p siptest.Personality) {
+		alice, bob := siptest.Peer(t, srv, "alice"), siptest.Peer(t, srv, "bob")
+		call := alice.Request(sip.INVITE, "bob", siptest.Header("Supported", "100rel"))
+		inv := bob.Expect(sip.INVITE)
+		inv.Respond(183, siptest.SDP(description("B", "actpass")), siptest.Header("Require", "100rel"), siptest.Header("RSeq", "1"))
+		early := call.ExpectResponse(183)
+		seq, _ := early.Response.RSeq()
+		prack := early.Dialog().Request(sip.PRACK, siptest.SDP(description("A", "active")),
+			siptest.Header("RAck", sip.RAck{RSeq: seq, CSeq: call.Request.CSeq()}.String()))
+		there := bob.Expect(sip.PRACK)
+		if !strings.Contains(there.Body(), "ufrag:A") || strings.Contains(there.Body(), "o=- 4611") {
+			t.Errorf("answer:\n%s", there.Body())
+		}
+		there.Respond(200)
+		prack.ExpectResponse(200)
+		inv.Respond(200)
+		call.ExpectResponse(200).ACK()
+		if ack := bob.Expect(sip.ACK); ack.Body() != "" {
+			t.Errorf("ACK:\n%s", ack.Text)
+		}
+		go srv.Calls()[0].Callee().Reinvite(t.Context())
+		again := bob.Expect(sip.INVITE)
+		if !strings.Contains(again.Body(), "ufrag:A") {
+			t.Errorf("shown again:\n%s", again.Body())
+		}
+		again.Respond(488)
+	})
+}
+
 // TestSessionTimers: RFC 4028, with the figures of each server.
 func TestSessionTimers(t *testing.T) {
 	onEach(t, func(t *testing.T, srv *siptest.Server, p siptest.Personality) {
