@@ -863,3 +863,33 @@ func TestUpdateBeforeAnswer(t *testing.T) {
 		}
 	})
 }
+
+// TestSessionTimerLadder is what Bob sees of RFC 4028 §13, but that Alice says
+// herself that she refreshes, which Bob chooses there.
+func TestSessionTimerLadder(t *testing.T) {
+	bubbleWith(t, session.Options{SessionTimers: true, SessionExpires: 4000 * time.Second}, func(r *rig) {
+		const alice = "From: Alice <sip:alice@atlanta.example.com>;tag=1928301774\nCall-ID: a84b4c76e66710\n" +
+			"Contact: <sip:alice@pc33.atlanta.example.com>\nMax-Forwards: 70\nSupported: timer\n"
+		via := func(branch string) string {
+			return "Via: SIP/2.0/WS p1.atlanta.example.com;branch=z9hG4bK" + branch + "\n"
+		}
+		r.raw("INVITE sip:bob@biloxi.example.com SIP/2.0\n" + via("nashds10") + alice + // (12)
+			"To: Bob <sip:bob@biloxi.example.com>\nCSeq: 314161 INVITE\nSession-Expires: 4000;refresher=uac\nMin-SE: 4000\n" +
+			"Content-Type: application/sdp\n\n" + sdp("alice"))
+		tag := r.ringing().Tag()
+		s, ok := r.answerCall(<-r.calls1) // (13)
+		r.says(ok, needsTimer, knowsTimer, "Session-Expires: 4000;refresher=uac", "Min-SE", "CSeq: 314161 INVITE")
+		to := "To: Bob <sip:bob@biloxi.example.com>;tag=" + tag + "\n"
+		r.raw("ACK sip:bob@192.0.2.4 SIP/2.0\n" + via("nashds11") + alice + to + "CSeq: 314161 ACK\n\n")
+		r.exactly(2000 * time.Second)
+		r.raw("UPDATE sip:bob@192.0.2.4 SIP/2.0\n" + via("nashds12") + alice + to + // (19)
+			"CSeq: 314162 UPDATE\nSession-Expires: 4000;refresher=uac\n\n")
+		r.says(r.response(200, sip.UPDATE), needsTimer, "Session-Expires: 4000;refresher=uac", "CSeq: 314162 UPDATE") // (20)
+		r.exactly(3968 * time.Second)
+		bye := r.request(sip.BYE) // (22)
+		r.says(bye, "Min-SE", "Session-Expires", knowsTimer)
+		r.answer(bye, 408, "", "") // (24)
+		r.ended(s, session.EndUnrefreshed, false)
+		r.silence()
+	})
+}
