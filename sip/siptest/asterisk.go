@@ -25,7 +25,8 @@ import (
 //   - Descriptions have its own o= and s=Asterisk, "SHA-256" and "UDP" in capitals, no tls-id, ice-options or
 //     end-of-candidates – the offers in session/rtc/testdata/offers were written from such traces. Without "bundle" there is no
 //     mid either, and the profile may be that of use_avpf and force_avp: RTP/SAVPF – Module_Configuration/res_pjsip
-//   - Hold of the old kind: c=0.0.0.0 beside a direction – DESIGN of pion peers: an any-address is hold for Asterisk itself
+//   - Hold may be written in the old way, c=0.0.0.0 beside a direction (RFC 3264 §8.4) – the held offer in
+//     session/rtc/testdata/offers; see [Leg.Hold]
 //   - Reason: Q.850;cause=N in BYE and CANCEL – module res_pjsip_rfc3326, option suppress_q850_reason_headers in
 //     Module_Configuration/res_pjsip
 //   - OPTIONS to every contact – qualify_frequency in Module_Configuration/res_pjsip, see [Options].Qualify

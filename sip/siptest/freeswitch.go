@@ -15,10 +15,10 @@ import (
 //   - INVITE is challenged with 407, and so is every request of a dialog with auth-all-packets – trace in
 //     https://github.com/onsip/SIP.js/issues/261; auth-all-packets in mod_sofia (see [Leg.Challenge])
 //   - received and rport in Via, Allow, Supported: timer, path, replaces, Allow-Events – the same trace
-//   - Remote-Party-ID, X-FS-Support: update_display,send_info, Content-Disposition: session in INVITE – trace in
+//   - X-FS-Support: update_display,send_info and Content-Disposition: session in INVITE – trace in
 //     https://pastebin.com/JrVWuWCf
-//   - Descriptions have o=FreeSWITCH, neither mid nor BUNDLE nor tls-id, an a=rtcp line; with
-//     SAVP profiles as configured – golden offers in session/rtc/testdata/offers
+//   - Descriptions have o=FreeSWITCH and neither mid nor BUNDLE nor tls-id; the profile may be one of the older ones, see
+//     [Options].Profile – the offers in session/rtc/testdata/offers, written from such traces
 //   - Reason: Q.850;cause=16;text="NORMAL_CLEARING" in BYE – https://github.com/signalwire/freeswitch/issues/1268
 //   - Session timers with enable-timer: session-timeout 1800, minimum-session-expires 120 – internal.xml; its
 //     re-INVITE has dropped calls of browsers – https://github.com/onsip/SIP.js/issues/258
