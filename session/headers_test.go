@@ -33,7 +33,7 @@ func TestRedirectToSeveral(t *testing.T) {
 		if got := strings.Join(res.Headers("Contact"), ", "); got != `"Carol" <sip:carol@example.com>;q=0.7, <tel:+15551234>` {
 			t.Errorf("Contact %s", got)
 		}
-		if d := res.Diversions(); len(d) != 1 || d[0].Reason() != "user-busy" || d[0].Address.URI.User != "c" || res.Reason() != "Take Your Pick" {
+		if d := res.Diversions(); len(d) != 1 || d[0].Reason() != "user-busy" || d[0].Address.URI.User != "alice" || res.Reason() != "Take Your Pick" {
 			t.Errorf("300 is\n%s", show(res))
 		}
 		checkTwice(t, res)

@@ -151,8 +151,8 @@ type RedirectOptions struct {
 	Code sip.StatusCode
 	// Reason replaces the RFC's reason phrase.
 	Reason string
-	// Diversion tells who sends the caller elsewhere, whom it asked for, and
-	// why: a word of RFC 5806 §4 such as "user-busy". Empty tells nothing.
+	// Diversion tells that it is our address which sends the caller elsewhere,
+	// and why: a word of RFC 5806 §4 such as "user-busy". Empty tells nothing.
 	Diversion string
 	// Headers are added to the response.
 	Headers []sip.Field
@@ -173,7 +173,7 @@ func (in *Incoming) RedirectWith(o *RedirectOptions, contacts ...sip.NameAddr) e
 	}
 	fields := slices.Clone(o.Headers)
 	if o.Diversion != "" {
-		fields = append(fields, sip.Field{Name: "Diversion", Value: sip.NewDiversion(in.Request().URI(), o.Diversion, 1).String()})
+		fields = append(fields, sip.Field{Name: "Diversion", Value: sip.NewDiversion(in.s.m.o.Identity, o.Diversion, 1).String()})
 	}
 	for _, c := range contacts {
 		if c.URI.Scheme == "sips" {
