@@ -17,7 +17,7 @@ import "github.com/gosipua/sipua/sip"
 //   - Bridging two entities begins with an INVITE without a description to one of them – b2b_bridge in the page of
 //     b2b_logic; RFC 3725 flow I
 //   - Contacts in the 200 to REGISTER carry a received parameter – module registrar, as Kamailio does
-//   - Descriptions pass as they are but for o= and c=: rtpengine's replace-origin
+//   - Descriptions pass as they are but for o= and s=: replace-origin of module rtpengine
 var openSIPS = traits{
 	name:           "opensips",
 	product:        "OpenSIPS (3.4.9 (x86_64/linux))",
