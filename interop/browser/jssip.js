@@ -10,7 +10,7 @@ let ua, media
 
 // What JsSIP hands to a handler, as far as tests ask for it.
 function describe(data = {}) {
-  const message = data.response || data.message || data.request
+  const message = data.status_line || data.response || data.message || data.request
   return {
     originator: data.originator,
     cause: data.cause,
