@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -600,4 +601,34 @@ func (printer) Send(msg []byte) error {
 	line, _, _ := strings.Cut(string(msg), "\r\n")
 	fmt.Println(line)
 	return nil
+}
+
+// TestExpected: a NOTIFY may make the dialog of a request of ours (RFC 6665
+// §4.4.1), and nothing else may.
+func TestExpected(t *testing.T) {
+	o := options()
+	o.Allow = append(slices.Clone(o.Allow), sip.NOTIFY)
+	run(t, o, func(r *rig) {
+		notify := func(branch, tag string) string {
+			return incoming(sip.NOTIFY, branch, "To: <sip:alice@example.com>;tag="+tag, "Event: refer", "Subscription-State: active")
+		}
+		r.receive(notify("1", "ours"))
+		r.response(481)
+		came := 0
+		r.locked(func() {
+			r.Expect("call1", "ours", func(in *core.Incoming) { came++; in.Reply(sip.StatusOK, "") })
+		})
+		r.receive(notify("2", "ours"))
+		r.response(200)
+		r.receive(notify("3", "other"))
+		r.response(481)
+		r.receive(incoming(sip.BYE, "4", "To: <sip:alice@example.com>;tag=ours"))
+		r.response(481)
+		r.locked(func() { r.Expect("call1", "ours", nil) })
+		r.receive(notify("5", "ours"))
+		r.response(481)
+		if came != 1 {
+			t.Errorf("%d NOTIFYs were expected", came)
+		}
+	})
 }
