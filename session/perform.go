@@ -30,6 +30,9 @@ func (s *Session) step(in usageInput, e event) { // [locked]
 		s.because(e.end)
 		s.ackBeforeTheEnd()
 	}
+	if after := s.usage.state; after != before && !after.Ended() {
+		s.tellState(after) // what follows may lead to the next
+	}
 	if do&doInvite != 0 {
 		s.sendInvite(e.desc)
 	}
@@ -57,9 +60,6 @@ func (s *Session) step(in usageInput, e event) { // [locked]
 		s.started = time.Now()
 		s.stands()
 		s.takeOver()
-	}
-	if after := s.usage.state; after != before && !after.Ended() {
-		s.tellState(after)
 	}
 	if do&doEnd != 0 {
 		s.finish(e.end)
