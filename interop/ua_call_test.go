@@ -89,6 +89,9 @@ func (c *uaCall) handler() *session.Handler {
 	if c.u.followed {
 		h.Refer = func(_ *session.Session, r *session.Referral) { c.referrals <- r }
 	}
+	if c.u.judge != nil {
+		h.Offer = func(_ *session.Session, o *session.Offer) { c.u.judge(o) }
+	}
 	return h
 }
 

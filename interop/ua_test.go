@@ -25,7 +25,8 @@ type testUA struct {
 	t     testing.TB
 	calls chan *session.Incoming // unless Config.Handler.Call was given
 
-	followed bool // its calls have a handler for REFER
+	followed bool                 // its calls have a handler for REFER
+	judge    func(*session.Offer) // what its calls do with offers; nil: answer them
 
 	mu   sync.Mutex
 	wire []wireMessage // guarded by mu; what Config.Trace saw
