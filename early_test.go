@@ -8,6 +8,7 @@ import (
 	"github.com/gosipua/sipua"
 	"github.com/gosipua/sipua/session"
 	"github.com/gosipua/sipua/session/rtc"
+	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/sip/siptest"
 )
 
@@ -116,4 +117,17 @@ func TestAnotherBranchAnswers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestReliableProvisionalsOff: a caller that insists on them gets 420
+// (RFC 3262 §3, RFC 3261 §8.2.2.3).
+func TestReliableProvisionalsOff(t *testing.T) {
+	inWorld(t, siptest.Options{}, func(w *world) {
+		w.phone("alice", early["unreliable"])
+		bob := siptest.Peer(w.t, w.srv, "bob")
+		invite := bob.Request(sip.INVITE, "sip:alice@example.com", siptest.Header("Require", "100rel"))
+		if got := invite.ExpectResponse(420).Header("Unsupported"); got != "100rel" {
+			w.t.Errorf("Unsupported is %q", got)
+		}
+	})
 }

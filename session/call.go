@@ -35,7 +35,8 @@ type CallOptions struct {
 	// means the UA's, an empty slice none.
 	InfoPackages []string
 	// LateOffer leaves the offer to the far end: the INVITE carries none, its
-	// 2xx does, and the answer goes with the ACK (RFC 3261 §13.2.1).
+	// 2xx does, and the answer goes with the ACK (RFC 3261 §13.2.1); or a reliable
+	// provisional response does, and the answer goes with the PRACK (RFC 3262 §5).
 	LateOffer bool
 	// Reliability says how the call treats reliable provisional responses; zero
 	// means as the UA does (RFC 3262).

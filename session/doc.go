@@ -1,7 +1,8 @@
 // Package session has the calls of a user agent: the INVITE usage of SIP
-// (RFC 3261 §13 to §15) with offers and answers (RFC 3264), early media, late
-// offers, hold, re-INVITE and UPDATE (RFC 3311), session timers (RFC 4028),
-// DTMF, INFO (RFC 6086), MESSAGE (RFC 3428) and transfer (RFC 3515, 3891, 5589).
+// (RFC 3261 §13 to §15) with offers and answers (RFC 3264), early media,
+// reliable provisional responses (RFC 3262), late offers, hold, re-INVITE and
+// UPDATE (RFC 3311), session timers (RFC 4028), DTMF, INFO (RFC 6086), MESSAGE
+// (RFC 3428) and transfer (RFC 3515, 3891, 5589).
 //
 // A program meets three types. [Session] is a call, from the moment it is
 // dialled or offered until it is over; its Context ends with it, and the cause

@@ -19,9 +19,11 @@ type Incoming struct {
 
 // AnswerOptions shape the answer to a call. Nil means all defaults.
 type AnswerOptions struct {
-	// Media makes the media of this call; nil means the UA's own.
+	// Media makes the media of this call; nil means the UA's own. Where early media
+	// run already they go on, and this is not asked.
 	Media MediaFactory
-	// Handler gets the call's events; nil means Config.Handler.Session.
+	// Handler gets the call's events; nil means that of ProgressOptions, and where
+	// there was none Config.Handler.Session.
 	Handler *Handler
 	// Headers are added to the 200.
 	Headers []sip.Field
@@ -52,6 +54,8 @@ type ProgressOptions struct {
 	// Media makes the early media; nil means the UA's own. They go on when the
 	// call is answered, so that AnswerOptions.Media is not asked then.
 	Media MediaFactory
+	// Handler gets the call's events from now on; nil changes nothing.
+	Handler *Handler
 	// Reliable has the response repeated until the caller confirms it with a
 	// PRACK; 64*T1 (32 s) without one end the call with 504. ErrUnreliable
 	// where the caller takes no reliable responses (RFC 3262 §3).
@@ -223,7 +227,9 @@ func (in *Incoming) Answer(ctx context.Context, o *AnswerOptions) (*Session, err
 	if s.in.early == earlyNone {
 		s.factory = s.m.factory(o.Media)
 	}
-	s.setHandler(o.Handler)
+	if o.Handler != nil {
+		s.setHandler(o.Handler)
+	}
 	if !s.in.told { // all responses tell the same, RFC 6086 §5.2.3
 		s.setPackages(o.InfoPackages)
 	}

@@ -210,6 +210,11 @@ func (s *Session) progress(p *provisional, o *ProgressOptions) error { // [locke
 	switch {
 	case p.wanted && !in.takes, media && !offered && !in.takes:
 		return ErrUnreliable
+	}
+	if o.Handler != nil {
+		s.setHandler(o.Handler)
+	}
+	switch {
 	case media && in.early == earlyNone:
 		if o.Media != nil || s.factory == nil {
 			s.factory = s.m.factory(o.Media)

@@ -537,3 +537,19 @@ func TestRefusedWhileReliable(t *testing.T) {
 		r.silence()
 	})
 }
+
+// TestHandlerOfEarlyMedia: who sends early media hears what happens meanwhile,
+// and goes on hearing it when the call is answered without another handler.
+func TestHandlerOfEarlyMedia(t *testing.T) {
+	bubble(t, func(r *rig) {
+		far := r.caller()
+		in, invite, _ := far.alerts(sdp("bob"))
+		r.must(in.Progress(&session.ProgressOptions{EarlyMedia: true, Handler: r.handler()}))
+		r.response(183, sip.INVITE)
+		r.media.last().events.DTMF('5', time.Second)
+		start(func() error { _, err := in.Answer(r.t.Context(), nil); return err })
+		r.response(200, sip.INVITE)
+		far.acks(invite, "")
+		r.seen("dtmf 5 1s", "state Answering", "state Accepted", "state Confirmed")
+	})
+}

@@ -94,7 +94,7 @@
 //	                    or code reason final                    on; final is true for the last news. A call whose far end
 //	                                                            was taken over is hung up
 //	referred            id to [by] attended                     the far end wants us to call somebody: follow or decline,
-//	                                                            within 30 s; follow comes to calling, with a new id
+//	                                                            within 25 s; follow comes to calling, with a new id
 //	decline             id code                                 decline
 //	video               id originator on                        video: agreed; what comes is received and not shown
 //	restart-ice         id                                      restart-ice: agreed
