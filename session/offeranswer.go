@@ -16,7 +16,7 @@ const (
 	oaOffered                    // our offer is out
 	oaEarly                      // Media.SetAnswer runs on an answer in a provisional response
 	oaApplying                   // Media.SetAnswer runs on the answer
-	oaAnswering                  // Media.Answer runs on the peer's offer
+	oaAnswering                  // the application judges the peer's offer, or Media.Answer runs on it
 	oaClosed                     // the call is over
 )
 
