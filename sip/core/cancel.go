@@ -67,6 +67,12 @@ func (o *Outgoing) sendCancel() {
 	o.try.Canceled()
 }
 
+// forgetCancel is for an INVITE that is over: a CANCEL that still waits for a
+// flow has nothing to cancel any more.
+func (o *Outgoing) forgetCancel() {
+	o.core.cancels = slices.DeleteFunc(o.core.cancels, func(p *Outgoing) bool { return p == o })
+}
+
 // cancelOn sends the CANCELs that waited for a flow to the server of k.
 func (c *Core) cancelOn(k *link) {
 	due := c.cancels

@@ -33,6 +33,7 @@ type Core struct {
 	expected map[halfDialog]func(in *Incoming)
 	replaces func(in *Incoming, r sip.Replaces, d *dialog.Dialog, u Usage)
 	trust    trust
+	timers   int         // that neither ran nor were stopped
 	parked   []*Outgoing // those that wait for a flow or for credentials, oldest first
 	cancels  []*Outgoing // those whose CANCEL waits for a flow
 	stats    Stats
@@ -99,6 +100,19 @@ func (c *Core) Go(fn func()) {
 		defer c.work.Done()
 		fn()
 	}()
+}
+
+// Holdings is what a core keeps for what goes on; all are zero when nothing does.
+type Holdings struct {
+	Dialogs      int // that have a usage
+	Transactions int // client and server, also those that only absorb repeats
+	Parked       int // requests that wait for a flow or for credentials
+	Timers       int // of the usages
+}
+
+// Holdings counts what the core keeps. Locked.
+func (c *Core) Holdings() Holdings {
+	return Holdings{Dialogs: len(c.dialogs), Transactions: c.layer.Len(), Parked: len(c.parked) + len(c.cancels), Timers: c.timers}
 }
 
 // Close ends the core: everything outstanding fails with err (net.ErrClosed when

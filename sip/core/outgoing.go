@@ -203,6 +203,7 @@ func (o *Outgoing) fail(err error) {
 		return
 	}
 	o.unpark()
+	o.forgetCancel()
 	o.phase = over
 	if o.OnFail != nil && !o.abandoned {
 		o.OnFail(err)
@@ -256,6 +257,7 @@ func (a *attempt) Response(res *sip.Response) {
 	if o.Dialog != nil && code.IsSuccess() && refreshesTarget(o.sent.Method()) {
 		o.Dialog.Refresh(res)
 	}
+	o.forgetCancel()
 	o.phase = over
 	o.accepted = code.IsSuccess() && o.sent.Method() == sip.INVITE
 	o.respond(res)

@@ -14,11 +14,13 @@ type Timer struct {
 // After runs fn in d, locked. Locked.
 func (c *Core) After(d time.Duration, fn func()) *Timer {
 	t := &Timer{core: c}
+	c.timers++
 	t.t = time.AfterFunc(d, func() {
 		c.mu.Lock()
 		defer t.leave()
 		if !t.over {
 			t.over = true
+			c.timers--
 			fn()
 		}
 	})
@@ -41,6 +43,7 @@ func (t *Timer) Stop() {
 		return
 	}
 	t.over = true
+	t.core.timers--
 	if !t.t.Stop() {
 		t.late = true
 		t.core.work.Add(1)
