@@ -3,6 +3,7 @@
 package interop_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,5 +93,47 @@ func TestCallFirstAudio(t *testing.T) {
 		t.Logf("JsSIP calls: rung after %v, answered after %v, first audio after %v", rung, answered, since(begin))
 		ours.hangup()
 		theirs.waitEvent("ended")
+	}
+}
+
+// TestCallAnonymous: the callee learns nothing of our name, and the call works all the same; with a name the server
+// vouches for it.
+//
+// Only a foreign server can judge that it still knows us by our credentials, and finds us by the temporary GRUU that is
+// all it has for the requests inside the call.
+func TestCallAnonymous(t *testing.T) {
+	t.Parallel()
+	k := startKamailio(t, kamailioOptions{})
+	alice, bob := newUA(t, k, "alice", sipua.Config{}), newPage(t, k, "bob")
+	ours := alice.invite("bob", session.CallOptions{Anonymous: session.Anonymous}, rtc.Options{})
+	theirs := bob.waitCall()
+	if theirs.From != "sip:anonymous@anonymous.invalid" || theirs.Name != "Anonymous" {
+		t.Errorf("call from %q %s", theirs.Name, theirs.From)
+	}
+	theirs.answer()
+	ours.waitAnswered()
+	theirs.waitAudio(25)
+	ours.do("Hold", ours.Hold)
+	theirs.waitEvent("hold")
+	theirs.refresh()
+	theirs.hangup()
+	ours.waitEnd()
+	for _, m := range slices.Concat(bob.received("INVITE"), bob.received("ACK")) {
+		if strings.Contains(m, "alice") {
+			t.Errorf("the page was told: %q", m)
+		}
+	}
+
+	theirs = bob.call(aor("alice"), callOptions{})
+	in := alice.waitCall()
+	if who := in.AssertedIdentity(); len(who) != 1 || who[0].URI.String() != aor("bob") || in.Anonymous() {
+		t.Errorf("call from %v, which the server says is %v", in.From(), who)
+	}
+	ours = alice.answer(in, rtc.Options{})
+	theirs.waitEvent("confirmed")
+	ours.hangup()
+	theirs.waitEvent("ended")
+	if n := k.logged(t, "NOROUTE:") + k.logged(t, "UNDELIVERED:"); n != 0 {
+		t.Errorf("Kamailio knew no way for %d requests", n)
 	}
 }

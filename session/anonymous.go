@@ -19,7 +19,8 @@ const (
 	// Anonymous names nobody in anything that is sent in the call: From is
 	// "Anonymous" <sip:anonymous@anonymous.invalid>, Contact the temporary GRUU
 	// of the registration or anonymous.invalid, User-Agent and the like are
-	// left out (RFC 3323 §4.1). Privacy: id asks the servers that know us to
+	// left out (RFC 3323 §4.1). Credentials, which have our name too, go inside the
+	// call only to a server that asks for them, and not in an ACK. Privacy: id asks the servers that know us to
 	// keep it to themselves, and P-Preferred-Identity names us to them; a server
 	// that knows of neither may pass the latter on (RFC 3325 §9). Our addresses
 	// stand in the session description all the same.

@@ -6,8 +6,9 @@ import (
 )
 
 // SendACK sends the ACK to a 2xx of the INVITE o in dialog d, with that INVITE's
-// CSeq number and credentials. resend repeats it for each repeated 2xx; it is
-// locked, too. Locked.
+// CSeq number and, unless it is anonymous, credentials: nobody can ask for them,
+// and a proxy that does not take them out tells the far end our name. resend
+// repeats it for each repeated 2xx; it is locked, too. Locked.
 //
 // RFC 3261 §13.2.2.4, §22.1.
 func (c *Core) SendACK(d *dialog.Dialog, o *Outgoing, contentType string, body []byte) (resend func()) {
@@ -15,7 +16,7 @@ func (c *Core) SendACK(d *dialog.Dialog, o *Outgoing, contentType string, body [
 	_ = req.PrependHeader("Via", o.link.newVia()) // made by us
 	_ = req.AddHeader("Max-Forwards", maxForwards)
 	for f := range o.sent.Fields() {
-		if f.Name == "Authorization" || f.Name == "Proxy-Authorization" {
+		if !o.anonymous() && (f.Name == "Authorization" || f.Name == "Proxy-Authorization") {
 			_ = req.AddHeader(f.Name, f.Value)
 		}
 	}

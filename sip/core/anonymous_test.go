@@ -126,3 +126,35 @@ func TestAnonymousDialogStaysAnonymous(t *testing.T) {
 		t.Error("no dialog is anonymous")
 	}
 }
+
+// TestAnonymousCredentials: they have our name, and go to the proxy that asks for them and takes them out. What passes
+// unasked would reach the far end.
+func TestAnonymousCredentials(t *testing.T) {
+	run(t, withPassword(), func(r *rig) {
+		p := challenge("p", "1", true)
+		r.send(sip.REGISTER, nil)
+		r.challenge(r.request(sip.REGISTER), p)
+		r.answer(r.request(sip.REGISTER), 200)
+
+		s := r.send(sip.INVITE, func(s *sending) { s.Anonymous = true })
+		invite := r.request(sip.INVITE)
+		r.authorized(invite, 2, p)
+		r.answer(invite, 200, "Contact: <sip:bob@b1.invalid;transport=ws>")
+		s.got(200)
+		d := r.dialogOf(s)
+		r.locked(func() {
+			d.SetAnonymous(true)
+			r.Attach(d, &usage{})
+			r.SendACK(d, &s.Outgoing, "", nil)
+		})
+		r.authorized(r.request(sip.ACK), 0)
+		r.send("", func(s *sending) {
+			r.locked(func() { s.Request = d.NewRequest(sip.BYE) })
+			s.Dialog = d
+		})
+		bye := r.request(sip.BYE)
+		r.authorized(bye, 0)
+		r.challenge(bye, p)
+		r.authorized(r.request(sip.BYE), 3, p)
+	})
+}

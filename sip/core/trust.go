@@ -124,7 +124,9 @@ func (o *Outgoing) judge(res *sip.Response) {
 	}
 }
 
-// preempt adds the credentials that may go unasked, besides the answers.
+// preempt adds the credentials that may go unasked, besides the answers. In an
+// anonymous dialog none may: a proxy that does not ask lets them through to the
+// far end, and they have our name.
 //
 // RFC 7616 §3.6.
 func (o *Outgoing) preempt() error {
@@ -133,7 +135,7 @@ func (o *Outgoing) preempt() error {
 	if unasked && !o.auth.token.IsZero() && len(o.auth.answers) == 0 {
 		return o.carry(o.auth.token.Field(false))
 	}
-	if len(c.trust.known) == 0 || o.insideTheirs() {
+	if len(c.trust.known) == 0 || o.insideTheirs() || o.Dialog.Anonymous() {
 		return nil
 	}
 	in := digest.InputOf(o.link.Server, req)
