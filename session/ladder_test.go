@@ -36,7 +36,7 @@ import (
 //	until 2.1s 4s                               something leaves in that span
 //	media fail, media works, media fresh, media hold, media go, media lost
 //	flow down, flow up
-//	options judge 100rel=off calls=1 show=Contact wire
+//	options judge 100rel=required calls=1 timers show=Contact wire
 //
 // to= and from= name the far end's tag where it is not the usual one. A second
 // call is B: "app B: hold", "<-- B: BYE". Call-IDs and tags of our own are
@@ -172,6 +172,8 @@ func (l *ladder) configure(o *session.Options, words []string) {
 				l.event(s, "offered %s", nameOf(f.Description().Body))
 				l.offer = f
 			}
+		case "timers":
+			o.SessionTimers = true
 		case "wire":
 			l.wireOnly = true
 		case "show":
