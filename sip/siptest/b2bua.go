@@ -330,6 +330,7 @@ func (l *Leg) respond(code sip.StatusCode, body []byte, fields ...sip.Field) {
 		if l.unacked == wait {
 			l.unacked = nil
 			l.call.hangup(nil, sip.StatusRequestTimeout)
+			l.end("", 0) // the call was over before
 		}
 	})
 }
@@ -437,6 +438,8 @@ func (l *Leg) over() {
 	for _, r := range slices.Clone(l.requests) {
 		if r.req.Method() != sip.BYE && r != l.last {
 			r.fail(sip.StatusCallDoesNotExist)
+		} else {
+			r.timer.Reset(timeout)
 		}
 	}
 }

@@ -95,6 +95,10 @@ func (l *Leg) forwardOffer(from *Leg, req *sip.Request, answer func(sip.StatusCo
 		theirs := res.Body()
 		l.description = theirs
 		answer(sip.StatusOK, from.describe(theirs, nil))
+		if from.unacked == nil { // gone meanwhile
+			r.acknowledge(nil)
+			return
+		}
 		from.unacked.ack = func(body []byte) {
 			from.description = body
 			settle(l, from)

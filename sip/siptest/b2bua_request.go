@@ -99,7 +99,7 @@ func (s *Server) transact(c *Conn, req *sip.Request, l *Leg, onResponse func(*re
 			r.forget()
 		case c == nil:
 			r.fail(sip.StatusTemporarilyUnavailable)
-		case r.canceled && r.proceeding:
+		case r.canceled && r.proceeding, l != nil && l.state == legOver:
 			r.fail(sip.StatusRequestTerminated)
 		case !r.proceeding || req.Method() != sip.INVITE:
 			r.fail(sip.StatusRequestTimeout)

@@ -176,12 +176,15 @@ func withoutAddress(body []byte) []byte {
 	return []byte(strings.Join(lines, "\r\n") + "\r\n")
 }
 
+// sdpLines are the lines of a description, without m= lines that are none.
 func sdpLines(body []byte) []string {
 	var lines []string
 	for line := range bytes.Lines(body) {
-		if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
-			lines = append(lines, string(line))
+		line = bytes.TrimRight(line, "\r\n")
+		if len(line) == 0 || bytes.HasPrefix(line, []byte("m=")) && len(bytes.Fields(line)) < 4 {
+			continue
 		}
+		lines = append(lines, string(line))
 	}
 	return lines
 }

@@ -52,7 +52,7 @@ func (l *Leg) receiveRefer(c *Conn, req *sip.Request) {
 		replaces, err := sip.ParseReplaces(text)
 		other := s.legs[dialogKey(replaces.CallID, replaces.ToTag)]
 		switch {
-		case err != nil || other == nil || other.remoteTag != replaces.FromTag:
+		case err != nil || other == nil || other.remoteTag != replaces.FromTag || other.call == l.call:
 			done(sip.StatusCallDoesNotExist)
 		case other.state == legUp && other.peer != nil:
 			l.call.join(l, other, done)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gosipua/sipua/sip"
 )
@@ -48,6 +50,33 @@ func TestAcceptedRingIsBounded(t *testing.T) {
 	if len(r.byKey) != maxAccepted || r.find("0") != nil || r.find("1") == nil || r.find(fmt.Sprint(maxAccepted)) == nil {
 		t.Errorf("%d INVITEs remembered", len(r.byKey))
 	}
+}
+
+func TestRequestsOfEndedCallsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, err := NewServer(Options{Personality: OpenSIPS})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { srv.Close() })
+		alice, bob := Peer(t, srv, "alice"), Peer(t, srv, "bob")
+		call := alice.Request(sip.INVITE, "bob")
+		inv := bob.Expect(sip.INVITE)
+		inv.Respond(200, SDP("v=0\r\n"))
+		a := call.ExpectResponse(200).ACK(SDP("v=0\r\n")).Dialog()
+		bob.Expect(sip.ACK)
+		a.Request(sip.INVITE)
+		bob.Expect(sip.INVITE).Respond(180) // and nothing more
+		time.Sleep(time.Minute)
+		inv.Dialog().Request(sip.BYE).ExpectResponse(200)
+		alice.Expect(sip.BYE).Respond(200)
+		time.Sleep(time.Minute)
+		srv.mu.Lock()
+		defer srv.mu.Unlock()
+		if n := len(srv.requests) + len(srv.legs) + len(srv.calls) + len(srv.invitations); n != 0 {
+			t.Errorf("%d requests, %d legs, %d calls, %d invitations", len(srv.requests), len(srv.legs), len(srv.calls), len(srv.invitations))
+		}
+	})
 }
 
 func TestFrames(t *testing.T) {
