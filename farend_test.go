@@ -274,21 +274,6 @@ func newFarEnd(w *world, held bool) {
 	<-call.Context().Done()
 }
 
-// TestEarlyMediaHeard: what comes before the answer is heard, and talk goes
-// both ways; a fork that answers instead of the one heard gets media of its own.
-// reliably sends a description in a reliable 183 and returns the PRACK.
-// TestReliableEarlyMedia: the exchange is complete before anybody answers.
-// TestReliableForks: two forks answer the offer of the INVITE reliably. The
-// second gets media of its own in an UPDATE and is heard as the newest; whoever
-// answers is heard from then on, and hears us.
-// TestForksThatOffer: the INVITE carries no offer, two forks make one each and
-// have the answer in the PRACK. Nothing connects their media but the call.
-// TestReceiveBeforeMedia: a reader that comes too early waits, for as long as
-// it likes and no longer than the call.
-// TestVideoInCall: the application adds a camera and drops it again. What the
-// far end refuses changes nothing; what meets its own offer is offered again.
-// TestVideoOffered: the far end adds video, and the application says what of
-// it: nothing, not at all, with a camera.
 // TestDigitAside: a digit of six seconds holds nothing up, neither an offer of
 // the far end nor its BYE.
 func TestDigitAside(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"github.com/gosipua/sipua/sip/siptest"
 )
 
+// TestEarlyMediaHeard: what comes before the answer is heard, and talk goes
+// both ways; a fork that answers instead of the one heard gets media of its own.
 func TestEarlyMediaHeard(t *testing.T) {
 	for _, winner := range []string{"same", "another"} {
 		t.Run(winner, func(t *testing.T) {
@@ -53,6 +55,7 @@ func TestEarlyMediaHeard(t *testing.T) {
 	}
 }
 
+// reliably sends a description in a reliable 183 and returns the PRACK.
 func (f *farEnd) reliably(p *siptest.Script, fork *siptest.Received, d siptest.Part) *siptest.Received {
 	f.w.t.Helper()
 	fork.Respond(183, d, siptest.Header("Require", "100rel"), siptest.Header("RSeq", "1"), siptest.Header("Allow", "INVITE, ACK, BYE, CANCEL, PRACK, UPDATE"))
@@ -60,6 +63,7 @@ func (f *farEnd) reliably(p *siptest.Script, fork *siptest.Received, d siptest.P
 	return prack.Respond(200)
 }
 
+// TestReliableEarlyMedia: the exchange is complete before anybody answers.
 func TestReliableEarlyMedia(t *testing.T) {
 	inWorld(t, siptest.Options{}, func(w *world) {
 		alice, p := w.phone("alice"), siptest.Expect(w.t, w.srv)
@@ -81,6 +85,9 @@ func TestReliableEarlyMedia(t *testing.T) {
 	})
 }
 
+// TestReliableForks: two forks answer the offer of the INVITE reliably. The
+// second gets media of its own in an UPDATE and is heard as the newest; whoever
+// answers is heard from then on, and hears us.
 func TestReliableForks(t *testing.T) {
 	for _, winner := range []string{"desk", "mobile"} {
 		t.Run(winner, func(t *testing.T) {
@@ -117,6 +124,8 @@ func TestReliableForks(t *testing.T) {
 	}
 }
 
+// TestForksThatOffer: the INVITE carries no offer, two forks make one each and
+// have the answer in the PRACK. Nothing connects their media but the call.
 func TestForksThatOffer(t *testing.T) {
 	for _, winner := range []string{"desk", "mobile"} {
 		t.Run(winner, func(t *testing.T) {
@@ -155,6 +164,8 @@ func TestForksThatOffer(t *testing.T) {
 	}
 }
 
+// TestReceiveBeforeMedia: a reader that comes too early waits, for as long as
+// it likes and no longer than the call.
 func TestReceiveBeforeMedia(t *testing.T) {
 	inWorld(t, siptest.Options{}, func(w *world) {
 		alice, p := w.phone("alice"), siptest.Expect(w.t, w.srv)

@@ -12,6 +12,8 @@ import (
 	"github.com/gosipua/sipua/sip/siptest"
 )
 
+// TestVideoInCall: the application adds a camera and drops it again. What the
+// far end refuses changes nothing; what meets its own offer is offered again.
 func TestVideoInCall(t *testing.T) {
 	inWorld(t, siptest.Options{}, func(w *world) {
 		alice, p := w.phone("alice"), siptest.Expect(w.t, w.srv)
@@ -116,6 +118,8 @@ func TestVideoInCall(t *testing.T) {
 	})
 }
 
+// TestVideoOffered: the far end adds video, and the application says what of
+// it: nothing, not at all, with a camera.
 func TestVideoOffered(t *testing.T) {
 	inWorld(t, siptest.Options{}, func(w *world) {
 		alice, p := w.phone("alice"), siptest.Expect(w.t, w.srv)
