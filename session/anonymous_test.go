@@ -221,6 +221,14 @@ func TestOurInviteExpires(t *testing.T) {
 			t.Errorf("%v, cause %s", end, end.Cause())
 		}
 	})
+	bubble(t, func(r *rig) { // the far end gives up first
+		s, invite := r.dial(o)
+		r.answer(invite, 487, "b", "")
+		r.request(sip.ACK)
+		if end := r.ended(s, session.EndExpired, true); end.Status != 487 || end.Cause() != "Expires" {
+			t.Errorf("%v, cause %s", end, end.Cause())
+		}
+	})
 	bubble(t, func(r *rig) {
 		s, invite := r.dial(o)
 		r.answer(invite, 200, "b", sdp("bob"))

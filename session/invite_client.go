@@ -124,10 +124,14 @@ func (s *Session) inviteResponse(res *sip.Response) { // [locked]
 		s.success(res)
 	case s.inviteRaised(res):
 	default:
-		s.inviteFailed(&EndError{
+		end := &EndError{
 			Remote: true, Kind: EndRejected, Status: code, Reason: res.Headers("Reason"),
 			Err: &sip.ResponseError{Method: sip.INVITE, Response: res},
-		}, res)
+		}
+		if code == sip.StatusRequestTerminated && s.out.expires > 0 {
+			end.Kind = EndExpired // the far end's clock was faster than ours (RFC 3261 §13.3.1)
+		}
+		s.inviteFailed(end, res)
 	}
 }
 
