@@ -122,12 +122,14 @@ func (s *Session) sendProvisional(p *provisional, more ...sip.Field) { // [locke
 }
 
 // sendReliable sends a provisional response until its PRACK comes, T1 apart and
-// doubling, for 64*T1 (RFC 3262 §3).
+// doubling, for 64*T1 (RFC 3262 §3). Allow tells the caller that it may send
+// an UPDATE before the answer (RFC 3311 §4).
 func (s *Session) sendReliable(p *provisional) { // [locked]
 	p.sent = true
 	more := []sip.Field{
 		{Name: "Require", Value: tag100rel},
 		{Name: "RSeq", Value: strconv.FormatUint(uint64(s.in.out.rseq), 10)},
+		{Name: "Allow", Value: s.m.core.Allow()},
 	}
 	if s.in.req.Request().HasHeader("Recv-Info") {
 		more, s.in.told = append(more, s.recvInfo()), true

@@ -40,7 +40,10 @@ const (
 // Hold puts the far end on hold: we go on sending, it stops (RFC 3264 §8.4).
 // It returns when the far end has agreed; on an error the call is as it was.
 // While another offer is under way Hold waits for its end. It goes in a
-// re-INVITE; for an UPDATE there is Renegotiate.
+// re-INVITE; for an UPDATE there is Renegotiate. Before the call is answered it
+// goes in an UPDATE, where a reliable provisional response has settled the first
+// descriptions and the far end takes one (RFC 3311 §5.1); else it is ErrState,
+// or waits for the answer.
 func (s *Session) Hold(ctx context.Context) error { return s.setHold(ctx, true) }
 
 // Unhold takes the far end off hold, as Hold puts it on.
@@ -63,7 +66,8 @@ func (s *Session) Held() HoldState {
 	return HoldState{Local: s.leg.holding.LocalHold, Remote: s.leg.holding.RemoteHold}
 }
 
-// Renegotiate makes a new offer, as Hold does, also where nothing changes.
+// Renegotiate makes a new offer, as Hold does and when it may, also where
+// nothing changes.
 func (s *Session) Renegotiate(ctx context.Context, o *RenegotiateOptions) error {
 	if o == nil {
 		o = &RenegotiateOptions{}

@@ -3,6 +3,7 @@ package session_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -391,7 +392,7 @@ func TestEarlyMediaReliably(t *testing.T) {
 		r.sent("500 UPDATE") // the INVITE is not answered
 		r.must(in.Progress(&session.ProgressOptions{EarlyMedia: true}))
 		early := r.response(183, sip.INVITE)
-		if nameOf(early.Body()) != "answer1" || !early.HasHeader("RSeq") {
+		if nameOf(early.Body()) != "answer1" || !early.HasHeader("RSeq") || !slices.Contains(early.List("Allow"), "UPDATE") {
 			t.Errorf("183 is %s", show(early))
 		}
 		answered := start(func() error { _, err := in.Answer(r.t.Context(), nil); return err })

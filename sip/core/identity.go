@@ -59,6 +59,9 @@ func (id *identity) contactFor(contact sip.URI, anonymous bool) sip.NameAddr {
 // Supported returns the option tags in Supported. Locked.
 func (c *Core) Supported() []string { return slices.Clone(c.o.Supported) }
 
+// Allow returns the value of Allow: the methods that are taken. Locked.
+func (c *Core) Allow() string { return c.identity.allow }
+
 // Support adds an option tag to Supported: one in Require that is there is taken.
 // Locked.
 func (c *Core) Support(tag string) {
