@@ -869,19 +869,19 @@ var callSetup = []setupRow{
 
 func TestCallSetup(t *testing.T) {
 	for _, row := range callSetup {
-		t.Run(row.name, func(t *testing.T) {
-			eachPersonality(t, func(w *world) {
-				alice, bob := w.talker("alice"), w.talker("bob")
-				row.run(w, alice, bob)
-				for _, s := range append(alice.Calls(), bob.Calls()...) {
-					w.must(s.Hangup(w.t.Context()))
-				}
-				time.Sleep(time.Minute)
-				if n := len(w.srv.Calls()); n > 0 {
-					w.t.Errorf("the server still has %d calls", n)
-				}
-			})
-		})
+		t.Run(row.name, func(t *testing.T) { eachPersonality(t, row.play) })
+	}
+}
+
+func (row setupRow) play(w *world) {
+	alice, bob := w.talker("alice"), w.talker("bob")
+	row.run(w, alice, bob)
+	for _, s := range append(alice.Calls(), bob.Calls()...) {
+		w.must(s.Hangup(w.t.Context()))
+	}
+	time.Sleep(time.Minute)
+	if n := len(w.srv.Calls()); n > 0 {
+		w.t.Errorf("the server still has %d calls", n)
 	}
 }
 

@@ -3,8 +3,10 @@ package sipua_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -106,6 +108,7 @@ type phone struct {
 	calls chan *session.Incoming
 
 	referred chan *line // calls that a talker was asked to make
+	gone     atomic.Bool
 
 	mu     sync.Mutex
 	events []string // guarded by mu
@@ -115,6 +118,7 @@ func (w *world) phone(user string, change ...func(*sipua.Config)) *phone {
 	w.t.Helper()
 	p := &phone{w: w, user: user, calls: make(chan *session.Incoming, 8), referred: make(chan *line, 8)}
 	cfg := w.config(user)
+	cfg.DialContext = p.dial
 	cfg.Handler.Call = func(in *session.Incoming) { p.calls <- in }
 	cfg.Handler.Connection = func(e sipua.ConnectionEvent) { p.note("%v", e.State) }
 	cfg.Handler.Registration = func(e registrar.Event) { p.note("%v", e.Kind) }
@@ -127,6 +131,21 @@ func (w *world) phone(user string, change ...func(*sipua.Config)) *phone {
 	}
 	w.t.Cleanup(func() { p.Close() })
 	return p
+}
+
+func (p *phone) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if p.gone.Load() {
+		return nil, net.ErrClosed
+	}
+	return p.w.srv.DialContext(ctx, network, addr)
+}
+
+// vanish cuts the phone off, for ever.
+func (p *phone) vanish() {
+	p.gone.Store(true)
+	for _, b := range p.w.srv.Bindings(p.user) {
+		b.Conn.Drop()
+	}
 }
 
 func (p *phone) note(format string, args ...any) {
