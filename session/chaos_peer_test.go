@@ -8,10 +8,17 @@ import (
 )
 
 // number checks that the requests of a dialog leave in the order of their
-// numbers, and that a BYE is the last and only one.
+// numbers, and that a BYE is the last and only one: but for a NOTIFY, whose
+// subscription outlives the call (RFC 5057 §4.2).
 func (c *chaos) number(req *sip.Request) {
 	tag, seq := req.To().Tag(), req.CSeq().Seq
+	if tag != "" {
+		tag += " of " + req.CallID()
+	}
 	if tag == "" || req.Method() == sip.CANCEL {
+		return
+	}
+	if c.last[tag] == math.MaxUint32 && req.Method() == sip.NOTIFY {
 		return
 	}
 	if seq <= c.last[tag] {
@@ -32,30 +39,88 @@ func (c *chaos) answerOurs() {
 	req := c.ours[i]
 	codes := []sip.StatusCode{200, 200, 200, 200, 200, 200, 488, 500, 481}
 	if req.Method() == sip.INVITE {
-		codes = []sip.StatusCode{100, 180, 183, 183, 183, 200, 200, 200, 200, 200, 200, 491, 491, 488}
+		codes = []sip.StatusCode{100, 180, 183, 183, 183, 199, 200, 200, 200, 200, 200, 200, 491, 491, 488, 302, 422}
 	}
 	code := codes[c.rand.IntN(len(codes))]
 	body, tag := "", ""
-	if req.Method() == sip.INVITE || req.Method() == sip.UPDATE {
+	if req.Method() == sip.INVITE || req.Method() == sip.UPDATE || req.Method() == sip.PRACK && len(req.Body()) > 0 {
 		body = c.body()
 	}
-	if req == c.invite && code >= 300 && c.rand.IntN(4) > 0 {
+	initial := req.Method() == sip.INVITE && req.To().Tag() == ""
+	if initial && code >= 300 && c.rand.IntN(3) > 0 {
 		code = 200
 	}
-	if req == c.invite && req.To().Tag() == "" && code > 100 {
+	if initial && code > 100 {
 		tag = []string{"one", "two", "three"}[c.rand.IntN(3)]
 		if code < 300 {
 			c.far = append(c.far, c.called(req, tag))
 		}
 	}
-	c.answer(req, code, tag, body)
+	var fields []sip.Field
+	switch {
+	case code > 100 && code < 200 && c.rand.IntN(2) == 0:
+		c.rseq += c.rand.IntN(8) / 7 // mostly as it should be, and sometimes a repeat
+		if c.rand.IntN(10) > 0 {
+			c.rseq++
+		}
+		fields = append(reliable(c.rseq), updates)
+	case code == 200:
+		if fields = nil; c.rand.IntN(3) == 0 {
+			fields = c.expires()
+		}
+	case code == 302:
+		fields = contacts([]string{"<sip:carol@example.com>", "<sip:dave@example.com>", "<sip:bob@example.com>"}[c.rand.IntN(3)])
+	case code == 422:
+		fields = []sip.Field{{Name: "Min-SE", Value: "2000"}}
+	}
+	if code == 302 {
+		c.redirects(req, tag, fields)
+	} else {
+		c.answer(req, code, tag, body, fields...)
+	}
 	if code.IsFinal() && (code >= 300 || req.Method() != sip.INVITE) {
 		c.ours = append(c.ours[:i], c.ours[i+1:]...)
 	}
 	c.look()
 }
 
+func (c *chaos) expires() []sip.Field {
+	return []sip.Field{{Name: "Require", Value: "timer"}, {Name: "Session-Expires", Value: []string{"90;refresher=uac", "90;refresher=uas"}[c.rand.IntN(2)]}, updates}
+}
+
+// redirects is a 302, whose Contact is no target.
+func (c *chaos) redirects(req *sip.Request, tag string, fields []sip.Field) {
+	res := sip.NewResponse(req, 302, "")
+	if tag != "" {
+		res.SetToTag(tag)
+	}
+	for _, f := range fields {
+		c.must(res.AddHeader(f.Name, f.Value))
+	}
+	c.receive(res)
+}
+
+// confirms is the far end's PRACK to a reliable response of ours.
+func (c *chaos) confirms(res *sip.Response, body string) {
+	rseq, _ := res.RSeq()
+	for _, p := range c.far {
+		if p.callID == res.CallID() && p.remote.Tag() == res.To().Tag() {
+			c.send(p, sip.PRACK, body, sip.Field{Name: "RAck", Value: sip.RAck{RSeq: rseq, CSeq: res.CSeq()}.String()})
+			return
+		}
+	}
+}
+
 func (c *chaos) farActs() {
+	if len(c.waiting) > 0 && c.rand.IntN(2) == 0 {
+		i := c.rand.IntN(len(c.waiting))
+		body := ""
+		if c.rand.IntN(3) == 0 || len(c.waiting[i].Body()) > 0 && c.rand.IntN(2) == 0 {
+			body = sdp("far")
+		}
+		c.confirms(c.waiting[i], body)
+		return
+	}
 	if len(c.far) == 0 {
 		return
 	}
@@ -63,7 +128,29 @@ func (c *chaos) farActs() {
 	if p.remote.Tag() == "" {
 		return
 	}
-	switch c.rand.IntN(12) {
+	switch c.rand.IntN(16) {
+	case 12:
+		c.send(p, sip.REFER, "", sip.Field{Name: "Refer-To", Value: "<sip:carol@example.com>"})
+	case 13:
+		state := []string{"active;expires=60", "terminated;reason=noresource", "pending"}[c.rand.IntN(3)]
+		req := p.request(sip.NOTIFY, "", sip.Field{Name: "Event", Value: "refer"}, sip.Field{Name: "Subscription-State", Value: state})
+		frag := []string{"100 Trying", "200 OK", "486 Busy Here"}[c.rand.IntN(3)]
+		c.must(req.SetBody("message/sipfrag", []byte("SIP/2.0 "+frag+"\r\n")))
+		if c.up {
+			c.finals[req.Via().Branch()] = &theirs{method: sip.NOTIFY}
+		}
+		c.receive(req)
+		c.look()
+	case 14:
+		c.send(p, sip.PRACK, "", sip.Field{Name: "RAck", Value: "1 1 INVITE"})
+	case 15:
+		if c.rand.IntN(3) == 0 && len(c.far) < 12 {
+			other := c.caller()
+			other.local = other.local.WithTag(sip.NewTag())
+			c.far = append(c.far, other)
+			value := sip.Replaces{CallID: p.callID, ToTag: p.remote.Tag(), FromTag: p.local.Tag()}.String()
+			c.send(other, sip.INVITE, c.body(), append(c.abilities(), sip.Field{Name: "Replaces", Value: value})...)
+		}
 	case 0, 1, 2:
 		c.send(p, sip.INVITE, c.body())
 	case 3, 4:

@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
@@ -14,14 +15,16 @@ import (
 	"github.com/gosipua/sipua/sip"
 )
 
+var orders = flag.Uint64("orders", 150, "how many orders TestAnyOrder tries")
+
 // TestAnyOrder has calls live through whatever may happen, in any order, and
 // then expects of each what must hold for all: it ends, with one last event;
 // every request of the far end was answered once; every method returned; and
 // nothing is left (bubble checks the media).
 func TestAnyOrder(t *testing.T) {
-	for seed := range uint64(150) {
+	for seed := range *orders {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			bubble(t, func(r *rig) {
+			bubbleWith(t, session.Options{SessionTimers: seed%3 == 0}, func(r *rig) {
 				c := &chaos{rig: r, rand: rand.New(rand.NewPCG(seed, 1)), up: true, finals: map[string]*theirs{}, last: map[string]uint32{}}
 				c.begin()
 				for range 40 {
@@ -47,6 +50,10 @@ type chaos struct {
 	finals  map[string]*theirs // by branch
 	last    map[string]uint32  // CSeq of our requests, by dialog
 	methods atomic.Int32       // of the application's that have not returned
+	rseq    int                // of the far end's reliable responses
+	waiting []*sip.Response    // reliable responses of ours
+	judged  []*session.Offer   // offers that wait for the application
+	asked   []*session.Referral
 	states  []session.State
 }
 
@@ -59,8 +66,21 @@ type theirs struct {
 
 func (c *chaos) begin() {
 	h := &session.Handler{State: func(_ *session.Session, st session.State) { c.states = append(c.states, st) }}
+	if c.rand.IntN(3) == 0 {
+		h.Offer = func(_ *session.Session, o *session.Offer) { c.judged = append(c.judged, o) }
+	}
+	if c.rand.IntN(3) > 0 {
+		h.Refer = func(_ *session.Session, r *session.Referral) { c.asked = append(c.asked, r) }
+	}
 	if c.rand.IntN(2) == 0 {
-		s, err := c.calls.Invite(context.Background(), "bob", &session.CallOptions{Handler: h, LateOffer: c.rand.IntN(3) == 0})
+		o := &session.CallOptions{Handler: h, LateOffer: c.rand.IntN(3) == 0}
+		if c.rand.IntN(4) == 0 {
+			o.Reliability = session.ReliableRequired
+		}
+		if c.rand.IntN(2) == 0 {
+			o.Redirect = session.FollowContacts
+		}
+		s, err := c.calls.Invite(context.Background(), "bob", o)
 		c.must(err)
 		c.session = s
 		c.look()
@@ -68,7 +88,7 @@ func (c *chaos) begin() {
 	}
 	bob := c.caller()
 	c.far = append(c.far, bob)
-	c.invite = c.send(bob, sip.INVITE, c.body())
+	c.invite = c.send(bob, sip.INVITE, c.body(), c.abilities()...)
 	c.in = <-c.calls1
 	if c.rand.IntN(4) > 0 {
 		c.call(func(ctx context.Context) error {
@@ -104,6 +124,23 @@ func (c *chaos) body() string {
 	return sdp("far")
 }
 
+// abilities are what the far end says of itself.
+func (c *chaos) abilities() []sip.Field {
+	var fields []sip.Field
+	if c.rand.IntN(2) == 0 {
+		fields = append(fields, supports100rel)
+	} else if c.rand.IntN(3) == 0 {
+		fields = append(fields, requires100rel)
+	}
+	if c.rand.IntN(2) == 0 {
+		fields = append(fields, updates)
+	}
+	if c.rand.IntN(4) == 0 {
+		fields = append(fields, sip.Field{Name: "Session-Expires", Value: []string{"90", "1800;refresher=uas", "20", "100;refresher=uac"}[c.rand.IntN(4)]})
+	}
+	return fields
+}
+
 // send sends a request of the far end and remembers it.
 func (c *chaos) send(p *peer, method sip.Method, body string, fields ...sip.Field) *sip.Request {
 	req := p.request(method, body, fields...)
@@ -125,7 +162,7 @@ func (c *chaos) look() {
 			}
 			c.ours = append(c.ours, m)
 			c.number(m)
-			if m.Method() == sip.INVITE && c.invite == nil {
+			if m.Method() == sip.INVITE && m.To().Tag() == "" && c.in == nil && (c.session == nil || c.session.CallID() == m.CallID()) {
 				c.invite = m
 			}
 		case *sip.Response:
@@ -133,8 +170,15 @@ func (c *chaos) look() {
 			if t == nil {
 				c.t.Fatalf("an answer to nothing: %s", show(m))
 			}
-			if m.CSeq().Method == sip.INVITE && m.To().Tag() != "" && c.in != nil && c.far[0].remote.Tag() == "" {
-				c.far[0].remote = m.To()
+			if m.CSeq().Method == sip.INVITE && m.To().Tag() != "" {
+				for _, p := range c.far {
+					if p.callID == m.CallID() && p.remote.Tag() == "" {
+						p.remote = m.To()
+					}
+				}
+			}
+			if m.HasHeader("RSeq") {
+				c.waiting = append(c.waiting, m)
 			}
 			if m.StatusCode().IsFinal() && m.CSeq().Method == t.method {
 				t.codes = append(t.codes, m.StatusCode())
@@ -193,11 +237,47 @@ func (c *chaos) connection() {
 	c.look()
 }
 
+// decides has the application judge an offer, a REFER or another call.
+func (c *chaos) decides() {
+	switch {
+	case len(c.judged) > 0:
+		o := c.judged[0]
+		c.judged = c.judged[1:]
+		if c.rand.IntN(3) == 0 {
+			o.Reject(488, nil)
+		} else {
+			o.Accept(nil)
+		}
+	case len(c.asked) > 0:
+		r := c.asked[0]
+		c.asked = c.asked[1:]
+		if c.rand.IntN(3) == 0 {
+			r.Reject(603, nil)
+		} else {
+			c.call(func(ctx context.Context) error { _, err := r.Accept(ctx, nil); return err })
+		}
+	case len(c.calls1) > 0:
+		in := <-c.calls1
+		if c.rand.IntN(3) == 0 {
+			in.Reject(486, nil)
+		} else {
+			c.call(func(ctx context.Context) error { _, err := in.Answer(ctx, nil); return err })
+		}
+	}
+	c.look()
+}
+
 func (c *chaos) applicationActs() {
+	if c.rand.IntN(3) == 0 {
+		c.decides()
+		return
+	}
 	if c.in != nil && c.session == nil {
 		switch c.rand.IntN(6) {
-		case 0, 2, 3, 4, 5:
+		case 0:
 			c.in.Progress(nil)
+		case 2, 3, 4, 5:
+			c.in.Progress(&session.ProgressOptions{EarlyMedia: c.rand.IntN(2) == 0, Reliable: c.rand.IntN(3) == 0})
 		case 1:
 			if c.rand.IntN(4) == 0 {
 				c.in.Reject(486, nil)
@@ -277,6 +357,14 @@ func (c *chaos) quiet() {
 	c.media.needFresh(0)
 	s := c.session
 	for round := range 40 {
+		for len(c.judged)+len(c.asked)+len(c.calls1) > 0 && round < 30 {
+			c.decides()
+		}
+		waiting := c.waiting
+		c.waiting = nil
+		for _, res := range waiting {
+			c.confirms(res, sdp("far"))
+		}
 		for _, p := range c.far {
 			if p.remote.Tag() != "" && round < 3 {
 				for seq := p.seq - min(p.seq, 8); seq <= p.seq; seq++ { // whatever 2xx it was
@@ -308,9 +396,13 @@ func (c *chaos) quiet() {
 		c.t.Error("an offer of ours does not leave a quiet call")
 		return
 	}
-	c.answer(c.ours[len(c.ours)-1], 200, "", sdp("far"))
-	c.ours = nil
-	synctest.Wait()
+	for range 3 { // it may have to wait for a refresh
+		for _, req := range c.ours {
+			c.answer(req, 200, "", sdp("far"))
+		}
+		c.ours = nil
+		c.look()
+	}
 	select {
 	case <-done:
 	default:

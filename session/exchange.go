@@ -286,7 +286,7 @@ func (l *leg) again(x *exchange) *exchange { // [locked]
 
 // early reports whether the leg is a fork that may still answer.
 func (l *leg) early() bool { // [locked]
-	return l.s.usage.state == Early && l.end == nil
+	return l.s.usage.state == Early && l.end == nil && l.oa.state != oaClosed
 }
 
 // refused forgets our open offer: the peer refused it, or nothing came of it.

@@ -96,7 +96,7 @@ func (l *leg) pracked(c *confirmation, req *sip.Request, r *reoffering, res *sip
 // another one has answered; an offer in it is not wanted any more (RFC 5407
 // appendix E, figure 7).
 func (l *leg) confirmAfterwards(res *sip.Response) { // [locked]
-	if l == nil || l == l.s.out.won || l.end != nil {
+	if l == nil || l == l.s.out.won || l.end != nil || l.resend != nil { // the last: it has its BYE
 		return
 	}
 	rseq, next := l.confirmed.next(l, res)

@@ -216,7 +216,7 @@ func (r *reoffering) response(res *sip.Response) { // [locked]
 	code := res.StatusCode()
 	switch {
 	case code.IsProvisional():
-		if r.ack == nil { // else it is over
+		if r.ack == nil && !r.l.s.usage.state.Ended() { // else it is over, or nothing may follow our BYE
 			r.provisional(res)
 		}
 	case code.IsSuccess() && r.ack != nil:
