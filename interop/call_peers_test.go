@@ -3,6 +3,7 @@
 package interop_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ func forPeers(t *testing.T, test func(t *testing.T, peer peer), peers ...peer) {
 }
 
 // TestPeerCall: calls either way with SIP.js, and with JsSIP in Firefox: sound, hold by each side, DTMF by INFO and as
-// telephone-events, hang-up by each side. With JsSIP in Chromium the other tests do all that.
+// telephone-events, ICE renewed, another codec, hang-up by each side. With JsSIP in Chromium the other tests do all that.
 //
 // Only these peers can judge that what JsSIP and Chromium take is not taken by them alone: SIP.js has directions set by
 // transceivers instead of in the text, no UPDATE, and reads Contact, Via and tags with a parser of its own; Firefox
@@ -62,6 +63,7 @@ func TestPeerCall(t *testing.T) {
 				}
 				digitsEach(t, ours, theirs) // first: see README.md
 				holdEach(t, ours, theirs, c.codec)
+				renewEach(t, ours, theirs)
 				if c.weEnd {
 					ours.hangup()
 				} else {
@@ -117,6 +119,23 @@ func holdEach(t *testing.T, ours *uaCall, theirs *pageCall, codec string) {
 	theirs.waitEvent("unhold")
 	ours.waitAudio(25)
 	theirs.waitAudio(25)
+}
+
+// renewEach renews ICE by an offer of ours, lets the page make an offer on it, and changes the codec of the call.
+func renewEach(t *testing.T, ours *uaCall, theirs *pageCall) {
+	t.Helper()
+	offer := func(o session.RenegotiateOptions) {
+		t.Helper()
+		ours.do("Renegotiate", func(ctx context.Context) error { return ours.Renegotiate(ctx, &o) })
+		ours.waitAudio(25)
+		theirs.waitAudio(25)
+	}
+	offer(session.RenegotiateOptions{ICERestart: true})
+	theirs.renegotiate()
+	offer(session.RenegotiateOptions{Change: rtc.Change{Codecs: []string{"PCMA"}}})
+	if s := theirs.waitAudio(25); s.InCodec != "audio/PCMA" || s.OutCodec != "audio/PCMA" {
+		t.Errorf("media of the page: %+v, want PCMA", s)
+	}
 }
 
 // digitsEach sends DTMF each way, by INFO and by RTP.

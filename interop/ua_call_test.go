@@ -110,13 +110,10 @@ func (c *uaCall) talk() {
 	if err != nil {
 		return // never came up
 	}
-	codec, err := c.track.Ready(c.Context())
-	if err != nil {
+	if _, err := c.track.Ready(c.Context()); err != nil {
 		return
 	}
-	if codec.Name != "opus" {
-		go c.playTone(codec.Name)
-	}
+	go c.playTone()
 	for n := 0; ; n++ {
 		p, err := in.ReadRTP()
 		if err != nil {
@@ -125,6 +122,7 @@ func (c *uaCall) talk() {
 		if n == 0 {
 			close(c.first)
 		}
+		codec, _ := in.Codec()
 		if codec.Name == "opus" {
 			err = c.track.WriteRTP(p)
 		} else if isLoud(codec.Name, p.Payload) {
@@ -136,17 +134,20 @@ func (c *uaCall) talk() {
 	}
 }
 
-// playTone sends 440 Hz, 20 ms at a time. What it could not send in time it sends at once, as its clock must not stand still.
-func (c *uaCall) playTone(codec string) {
+// playTone sends 440 Hz, 20 ms at a time, while the codec is G.711. What it could not send in time it sends at once, as its
+// clock must not stand still.
+func (c *uaCall) playTone() {
 	const rate, frame = 8000, 160
 	const length = frame * time.Second / rate
 	for n, due := 0, time.Now(); ; n, due = n+frame, due.Add(length) {
-		b := make([]byte, frame)
-		for i := range b {
-			b[i] = g711(codec, math.Sin(2*math.Pi*440*float64(n+i)/rate)/2)
-		}
-		if err := c.track.WriteSample(rtc.Sample{Data: b, Duration: length}); err != nil {
-			return
+		if codec, _ := c.track.Codec(); codec.Name != "opus" {
+			b := make([]byte, frame)
+			for i := range b {
+				b[i] = g711(codec.Name, math.Sin(2*math.Pi*440*float64(n+i)/rate)/2)
+			}
+			if err := c.track.WriteSample(rtc.Sample{Data: b, Duration: length}); err != nil {
+				return
+			}
 		}
 		select {
 		case <-time.After(time.Until(due)):

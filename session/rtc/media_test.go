@@ -304,6 +304,30 @@ func TestICERestart(t *testing.T) {
 	})
 }
 
+// TestAnswerWithTheOtherRole: who answers an ICE restart, or what comes after it, with the other role keeps the
+// association all the same, as Firefox does.
+func TestAnswerWithTheOtherRole(t *testing.T) {
+	swap := strings.NewReplacer("a=setup:active", "a=setup:passive", "a=setup:passive", "a=setup:active")
+	inCall(t, Options{}, Options{}, func(t *testing.T, a, b *end) {
+		ctx := context.Background()
+		for _, restart := range []bool{true, false} {
+			for _, ends := range [][2]*end{{a, b}, {b, a}} {
+				offer := ok[session.Description](t)(ends[0].media.Offer(ctx, session.OfferOptions{ICERestart: restart}))
+				answer, _, err := ends[1].media.Answer(ctx, offer, session.OfferOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				answer.Body = []byte(swap.Replace(string(answer.Body)))
+				if _, err := ends[0].media.SetAnswer(ctx, answer, session.AnswerInfo{}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(5 * time.Second)
+				wantAudio(t, a, b, true, true)
+			}
+		}
+	})
+}
+
 func TestGatherTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)

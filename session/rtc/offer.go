@@ -343,11 +343,15 @@ func (m *Media) applyAnswer(t *transport, streams []stream) error {
 	role := opposite(setup)
 	if m.applied {
 		switch {
-		case !m.remote.sameDTLS(t), m.role != role:
+		case !m.remote.sameDTLS(t):
 			return session.ErrFreshMedia
 		case t.ufrag != "" && !m.restarted && !m.remote.sameICE(t):
 			return session.ErrFreshMedia
 		}
+		// The roles stay, as an answer has to say (RFC 8842 §5.3): that of Firefox to
+		// an ICE restart, and each one after it, has the role that Firefox would take
+		// in a new association, and yet it keeps the old one.
+		role, setup = m.role, opposite(m.role)
 	} else if t.ufrag == "" {
 		return unacceptable(warnTransport, "ICE is required")
 	}
