@@ -2,7 +2,9 @@ package session_test
 
 import (
 	"errors"
+	"maps"
 	"math"
+	"strings"
 
 	"github.com/gosipua/sipua/sip"
 )
@@ -12,6 +14,9 @@ import (
 // subscription outlives the call (RFC 5057 §4.2).
 func (c *chaos) number(req *sip.Request) {
 	tag, seq := req.To().Tag(), req.CSeq().Seq
+	if tag == "" && req.Method() == sip.INVITE { // tried anew: its dialogs are others
+		maps.DeleteFunc(c.last, func(dialog string, _ uint32) bool { return strings.HasSuffix(dialog, req.CallID()) })
+	}
 	if tag != "" {
 		tag += " of " + req.CallID()
 	}

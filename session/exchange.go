@@ -37,9 +37,10 @@ func (x *exchange) finish(err error) {
 	}
 }
 
-// offer starts an exchange of ours, now or when it can.
+// offer starts an exchange of ours, now or when it can. In a fork that is over it
+// never can.
 func (l *leg) offer(x *exchange) { // [locked]
-	if !l.mayOffer() {
+	if l.oa.state != oaClosed && !l.mayOffer() {
 		l.waiting = append(l.waiting, x)
 		return
 	}
@@ -277,7 +278,7 @@ func (l *leg) again(x *exchange) *exchange { // [locked]
 		if done != nil {
 			done(err)
 		}
-		if err != nil {
+		if err != nil && l.oa.state != oaClosed { // else the leg is over, not its media
 			l.s.mediaFailed(err)
 		}
 	}

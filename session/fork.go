@@ -73,14 +73,15 @@ func (l *leg) inherit() { // [locked]
 	}
 }
 
-// take takes over the media of another leg.
+// take takes over the media of another leg. An exchange that is about fresh ones
+// keeps those.
 func (l *leg) take(from *leg) { // [locked]
 	l.media, l.source = from.media, from.source
-	if l.open != nil {
+	if l.open != nil && !l.open.fresh {
 		l.open.media = l.media
 	}
 	from.media, from.source = nil, nil
-	if from.open != nil {
+	if from.open != nil && !from.open.fresh {
 		from.open.media = nil
 	}
 }

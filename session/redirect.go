@@ -136,7 +136,9 @@ func (s *Session) startOver() { // [locked]
 	out.expire.Stop()
 	s.step(inRedirect, event{})
 	if out.bound != nil { // their events are no more the call's
-		out.root.take(out.bound)
+		if out.bound.media != nil { // a 199 may have given them back
+			out.root.take(out.bound)
+		}
 		out.root.source = nil
 	}
 	for _, l := range out.forks {
@@ -211,7 +213,7 @@ func (s *Session) offerAfresh() { // [locked]
 	x := &exchange{fresh: true, done: s.mediaFailed}
 	x.sendOffer = func(d Description) {
 		root.keepMedia(x, true)
-		x.media, x.done = root.media, nil
+		x.media, x.fresh, x.done = root.media, false, nil
 		s.step(inOfferReady, event{desc: d})
 	}
 	root.start(x)
