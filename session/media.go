@@ -23,7 +23,8 @@ type Media interface {
 
 	// SetAnswer applies the pending offer and the peer's answer to it. An error
 	// leaves the media as it was: ErrFreshMedia means that the answer is another
-	// branch's, or another far end's, than the one that has the path.
+	// branch's, or another far end's, than the one that has the path, which is
+	// silent from then on where the first offer of a call was answered for good.
 	SetAnswer(ctx context.Context, answer Description, o AnswerInfo) (MediaState, error)
 
 	// Abandon forgets the pending offer, as when the peer refused it.

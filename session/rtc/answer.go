@@ -64,7 +64,7 @@ func (m *Media) Answer(ctx context.Context, offer session.Description, o session
 	}
 	m.remoteHold = heldByOffer(theirs)
 	m.commit(streams, w, o.Hold)
-	return compose(l, lines), m.state(), nil
+	return compose(l, lines, d.bundle(path.mid)), m.state(), nil
 }
 
 // choose decides which m-lines are used: one of each kind that we want, all
@@ -175,7 +175,7 @@ func (m *Media) reply(d *description, theirs []*remoteMedia, w wants, hold bool)
 		s.codecs = match(r.codecs, ours(r.kind, w[r.kind].codecs), w[r.kind].codecs != nil)
 		s.receive = s.codecs
 		s.own = w[r.kind].direction.held(hold).answer(r.willing())
-		lines[i] = wire{stream: s, direction: s.own}
+		lines[i] = wire{stream: s, direction: s.own, follows: r.port == 0}
 	}
 	return lines
 }

@@ -56,36 +56,56 @@ type wire struct {
 	stream
 	direction  Direction
 	bundleOnly bool // RFC 8843 §6
+	follows    bool // the offer gives it no port of its own
 }
 
-// compose writes a description. Its o= line is only a place for the
-// session's own.
-func compose(l local, lines []wire) session.Description {
+// compose writes a description; offered is the BUNDLE group of the offer that
+// it answers. Its o= line is only a place for the session's own.
+func compose(l local, lines []wire, offered []string) session.Description {
 	var w writer
 	w.line("v=0")
 	w.line("o=- 0 0 IN IP4 127.0.0.1")
 	w.line("s=-")
 	w.line("t=0 0")
-	if mids := bundled(lines); len(mids) > 0 {
+	tag := tagOf(lines, offered)
+	if mids := bundled(lines, tag); len(mids) > 0 {
 		w.line("a=group:BUNDLE ", strings.Join(mids, " "))
 	}
 	w.line("a=ice-options:ice2")
-	tagged := true
-	for _, x := range lines {
+	for i, x := range lines {
 		if !x.active {
 			x.refused(&w)
 			continue
 		}
-		l.media(&w, x, tagged)
-		tagged = false
+		l.media(&w, x, i == tag)
 	}
 	return session.Description{ContentType: contentType, Body: []byte(w.String())}
 }
 
-func bundled(lines []wire) []string {
+// tagOf chooses the m-line that speaks for its bundle: the first that is used
+// and has a port, in the order of the offer's group (RFC 8843 §7.2.1, §7.3.1).
+func tagOf(lines []wire, offered []string) int {
+	leads := func(x wire) bool { return x.active && !x.bundleOnly && !x.follows }
+	for _, mid := range offered {
+		if i := slices.IndexFunc(lines, func(x wire) bool { return leads(x) && x.mid == mid }); i >= 0 {
+			return i
+		}
+	}
+	if i := slices.IndexFunc(lines, leads); i >= 0 {
+		return i
+	}
+	return slices.IndexFunc(lines, func(x wire) bool { return x.active })
+}
+
+// bundled are the mids of the bundle, that of the tagged m-line first.
+func bundled(lines []wire, tag int) []string {
 	var mids []string
-	for _, x := range lines {
-		if x.active && x.bundled && x.mid != "" {
+	for i, x := range lines {
+		switch {
+		case !x.active || !x.bundled || x.mid == "":
+		case i == tag:
+			mids = slices.Insert(mids, 0, x.mid)
+		default:
 			mids = append(mids, x.mid)
 		}
 	}

@@ -65,7 +65,7 @@ func answerFuzzed(t *testing.T, body []byte, kinds []Kind) {
 	}
 	lines := m.reply(d, theirs, m.wants, false)
 	l := local{ufrag: "u", pwd: "p", setup: role, candidates: []candidate{{addr: netip.IPv4Unspecified(), port: 5004, typ: "host"}}}
-	answer, err := parse(compose(l, lines))
+	answer, err := parse(compose(l, lines, d.bundle(path.mid)))
 	if err != nil {
 		t.Fatalf("our answer cannot be read: %v", err)
 	}

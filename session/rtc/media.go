@@ -54,6 +54,7 @@ type Media struct {
 	settled    *pending // the offer that the last exchange was about, where it was ours
 	localHold  bool
 	remoteHold bool
+	lost       bool // another fork has answered
 
 	mu    sync.Mutex
 	muted session.MuteSet // guarded by mu
@@ -184,6 +185,16 @@ func (m *Media) commit(streams []stream, w wants, hold bool) {
 	m.setGates()
 	m.mu.Unlock()
 	m.call.adopt(m)
+}
+
+// silence ends what flows, for good: the path leads to a fork that lost.
+func (m *Media) silence() {
+	m.lost = true
+	m.hear()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.gates = nil
+	m.setGates()
 }
 
 // setGates tells the senders. m.mu is held.

@@ -2,6 +2,7 @@ package rtc
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"mime"
@@ -52,7 +53,7 @@ func (m *Media) Offer(ctx context.Context, o session.OfferOptions) (session.Desc
 	}
 	m.pending, m.settled = &pending{lines: lines, wants: w, hold: o.Hold, opening: m.streams == nil}, nil
 	m.hear()
-	return compose(l, lines), nil
+	return compose(l, lines, nil), nil
 }
 
 func (m *Media) localForOffer(ctx context.Context, restart bool) (local, error) {
@@ -183,13 +184,22 @@ func (m *Media) Abandon() {
 // The first answer binds the path, be it provisional or final. A later one to
 // the same offer may change directions and codecs, until one was final; if it
 // comes from another DTLS identity or ICE agent, as that of another fork does,
-// the error is [session.ErrFreshMedia] and nothing is changed.
+// the error is [session.ErrFreshMedia] and nothing is changed, but that a fork
+// which lost by it neither hears us nor is heard any more.
 func (m *Media) SetAnswer(_ context.Context, answer session.Description, o session.AnswerInfo) (session.MediaState, error) {
+	st, err := m.setAnswer(answer, o.Provisional)
+	if of := cmp.Or(m.pending, m.settled); errors.Is(err, session.ErrFreshMedia) && of.opening && !o.Provisional {
+		m.silence()
+	}
+	return st, err
+}
+
+func (m *Media) setAnswer(answer session.Description, provisional bool) (session.MediaState, error) {
 	p := m.pending
 	if p == nil {
 		return m.state(), m.anotherAnswer(answer)
 	}
-	if !o.Provisional {
+	if !provisional {
 		m.pending, m.settled = nil, p
 	}
 	if p.answered != nil && bytes.Equal(p.answered, answer.Body) {
@@ -210,7 +220,7 @@ func (m *Media) SetAnswer(_ context.Context, answer session.Description, o sessi
 		}
 		return m.state(), err
 	}
-	if o.Provisional {
+	if provisional {
 		p.answered = bytes.Clone(answer.Body)
 	}
 	m.remoteHold = m.heldByAnswer(p, streams, theirs)
@@ -369,33 +379,38 @@ func (m *Media) toPion(t *transport, setup string, streams []stream, apply func(
 		return nil
 	}
 	view := m.pionView(t, setup, streams, nil)
+	remote, added := *t, t.candidates
 	same := m.applied && !m.restarted && m.remote.sameICE(t)
+	if same {
+		added = m.addedCandidates(t)
+		remote.candidates = slices.Concat(m.remote.candidates, added)
+	}
 	if same && (len(m.peer.kinds) == 1 || view == m.view) { // one kind: any codec is its own
-		m.addCandidates(t)
+		m.remote.candidates = remote.candidates
+		for _, c := range added {
+			if err := m.peer.pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: "candidate:" + c}); err != nil {
+				m.options.Logger.Info("candidate not taken", "error", err) // it costs only itself
+			}
+		}
 		return nil
 	}
-	if err := apply(m.pionView(t, setup, streams, t.candidates)); err != nil {
+	if err := apply(m.pionView(t, setup, streams, added)); err != nil {
 		return err
 	}
-	m.view, m.remote, m.applied, m.restarted = view, *t, true, false
+	m.view, m.remote, m.applied, m.restarted = view, remote, true, false
 	return nil
 }
 
-// addCandidates hands pion what a description adds to the same ICE session.
-func (m *Media) addCandidates(t *transport) {
-	known := map[string]bool{}
-	for _, c := range m.remote.candidates {
-		known[c] = true
-	}
+// addedCandidates are those that a description adds to the same ICE session,
+// which has no more than maxCandidates in all.
+func (m *Media) addedCandidates(t *transport) []string {
+	var added []string
 	for _, c := range t.candidates {
-		if known[c] {
-			continue
+		if len(m.remote.candidates)+len(added) < maxCandidates && !slices.Contains(m.remote.candidates, c) {
+			added = append(added, c)
 		}
-		if err := m.peer.pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: "candidate:" + c}); err != nil {
-			m.options.Logger.Info("candidate not taken", "error", err) // it costs only itself
-		}
-		m.remote.candidates = append(m.remote.candidates, c)
 	}
+	return added
 }
 
 func opposite(setup string) string {

@@ -214,6 +214,10 @@ func (r *reception) codec(k Kind, pt uint8) *Codec {
 // for a little longer, and those that are offered as soon as they are
 // (RFC 3264 §5.1).
 func (m *Media) hear() {
+	if m.lost {
+		m.reception.Store(nil)
+		return
+	}
 	r := &reception{}
 	if was := m.reception.Load(); was != nil {
 		r.before, r.until = &was.codecs, time.Now().Add(overlap)

@@ -12,7 +12,7 @@ const (
 	maxDescription = 64 << 10
 	maxMedia       = 64
 	maxFormats     = 128 // there are no more payload types
-	maxCandidates  = 64  // of an m-line; each costs checks
+	maxCandidates  = 64  // of an m-line and of an ICE session; each costs checks
 )
 
 var (

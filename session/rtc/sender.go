@@ -128,10 +128,10 @@ func (s *sender) up() {
 
 func (s *sender) close() {
 	s.end()
-	s.rebind(nil, nil)
 	s.mu.Lock()
-	s.closed, s.open = true, false
+	s.closed, s.open = true, false // first, so that nothing binds a track again
 	s.mu.Unlock()
+	s.rebind(nil, nil)
 }
 
 // source is what a description says of this stream.
