@@ -143,6 +143,55 @@ func TestCallFeatures(t *testing.T) {
 	}
 }
 
+// serverFeatures go on with what servers with calls of their own do to them.
+var serverFeatures = []callRow{
+	{"re-INVITE without an offer while on hold", func(w *world, a, b *line) {
+		w.must(a.Hold(w.t.Context()))
+		for _, leg := range w.legs() {
+			w.must(leg.ReinviteEmpty(w.t.Context()))
+			if !a.Held().Local || !b.Held().Remote {
+				w.t.Errorf("held %+v and %+v", a.Held(), b.Held())
+			}
+		}
+		w.must(a.Unhold(w.t.Context()))
+		talking(a, b)
+	}},
+	{"re-INVITE without an offer while both hold", func(w *world, a, b *line) {
+		w.must(a.Hold(w.t.Context()))
+		w.must(b.Hold(w.t.Context()))
+		for _, leg := range w.legs() {
+			w.must(leg.ReinviteEmpty(w.t.Context()))
+		}
+		w.must(b.Unhold(w.t.Context()))
+		if !a.Held().Local || a.Held().Remote || b.Held().Local {
+			w.t.Errorf("held %+v and %+v", a.Held(), b.Held())
+		}
+		w.must(a.Unhold(w.t.Context()))
+		talking(a, b)
+	}},
+	{"hold while we hold", func(w *world, a, b *line) {
+		both := session.HoldState{Local: true, Remote: true}
+		w.must(a.Hold(w.t.Context()))
+		w.must(w.legs()[0].Hold(w.t.Context(), false, true))
+		if a.Held() != both {
+			w.t.Errorf("held %+v", a.Held())
+		}
+		w.must(w.legs()[0].Unhold(w.t.Context()))
+		if a.Held() != (session.HoldState{Local: true}) {
+			w.t.Errorf("held %+v", a.Held())
+		}
+		w.must(a.Unhold(w.t.Context()))
+		talking(a, b)
+	}},
+}
+
+// TestServerFeatures goes on with TestServerControl.
+func TestServerFeatures(t *testing.T) {
+	for _, row := range serverFeatures {
+		t.Run(row.name, func(t *testing.T) { eachB2BUA(t, row.play) })
+	}
+}
+
 // setupFeatures go on with what happens before a call is up.
 var setupFeatures = []setupRow{
 	{"redirected and followed", func(w *world, alice, bob *phone) {

@@ -85,6 +85,35 @@ func TestAnonymousCallNamesNobody(t *testing.T) {
 	}
 }
 
+// TestAnonymousCallerNamesNobodyInAnyMethod has what else a caller sends in a
+// call, from the PRACK on.
+func TestAnonymousCallerNamesNobodyInAnyMethod(t *testing.T) {
+	for _, x := range sendings() {
+		bubble(t, func(r *rig) {
+			s, invite := r.dial(&session.CallOptions{Anonymous: session.Anonymous})
+			check := func(req *sip.Request) {
+				t.Helper()
+				checkNameless(t, req)
+				if strings.Contains(show(req), "alice") {
+					t.Errorf("%s is\n%s", req.Method(), show(req))
+				}
+			}
+			r.answer(invite, 183, "b", "", reliable(1)...)
+			check(r.prack(invite, 1, ""))
+			r.answer(invite, 200, "b", sdp("bob"), updates)
+			r.request(sip.ACK)
+			r.must(s.WaitAnswered(context.Background()))
+			result := start(func() error { return x.send(context.Background(), s) })
+			req := r.request(x.method)
+			check(req)
+			r.refuse(req, 403)
+			if err := <-result; !errors.Is(err, sip.StatusForbidden) {
+				t.Errorf("%s: %v", x.method, err)
+			}
+		})
+	}
+}
+
 func TestAnonymousCallIsCanceledAnonymously(t *testing.T) {
 	bubble(t, func(r *rig) {
 		s, invite := r.dial(&session.CallOptions{Anonymous: session.Anonymous})
