@@ -309,17 +309,28 @@ var setupFeatures = []setupRow{
 			return o.Accept(&session.AcceptOptions{Change: rtc.Change{Add: []rtc.Track{screen}}})
 		})
 		w.must(a.Renegotiate(w.t.Context(), &session.RenegotiateOptions{Change: rtc.Change{Add: []rtc.Track{camera}}}))
-		for _, x := range []struct {
-			track *rtc.LocalTrack
-			to    *line
-		}{{camera, b}, {screen, a}} {
-			_, err := x.track.Ready(w.t.Context())
+		seen := func(track *rtc.LocalTrack, by *line) bool {
+			w.t.Helper()
+			_, err := track.Ready(w.t.Context())
 			w.must(err)
-			w.must(x.track.WriteSample(rtc.Sample{Data: []byte("frame"), Duration: time.Second / 25}))
+			before := rtc.StatsOf(by.Session).Video.PacketsReceived
+			w.must(track.WriteSample(rtc.Sample{Data: []byte("frame"), Duration: time.Second / 25}))
 			time.Sleep(time.Second)
-			if rtc.StatsOf(x.to.Session).Video.PacketsReceived == 0 {
-				w.t.Errorf("%s sees nothing", x.to.phone.user)
-			}
+			return rtc.StatsOf(by.Session).Video.PacketsReceived > before
+		}
+		if !seen(camera, b) || !seen(screen, a) {
+			w.t.Error("somebody sees nothing")
+		}
+		a.Mute(session.MuteSet{Video: true})
+		time.Sleep(time.Second)
+		if seen(camera, b) {
+			w.t.Error("a muted camera is seen")
+		}
+		talking(a, b)
+		a.Unmute(session.MuteSet{Video: true})
+		time.Sleep(time.Second)
+		if !seen(camera, b) {
+			w.t.Error("the camera is not seen any more")
 		}
 		carol.decides(nil)
 		w.must(a.Renegotiate(w.t.Context(), &session.RenegotiateOptions{Change: rtc.Change{Drop: []rtc.Kind{rtc.Video}}}))

@@ -35,6 +35,7 @@ const (
 
 // DTMFOptions shape the sending of digits. Nil means all defaults.
 type DTMFOptions struct {
+	// Transport is how the digits travel; zero means DTMFAuto.
 	Transport DTMFTransport
 	// Duration is the length of a digit, 70 ms to 6 s; zero means 100 ms, and
 	// what lies outside is taken to the nearer bound.

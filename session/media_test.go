@@ -164,3 +164,35 @@ func TestMute(t *testing.T) {
 		}
 	})
 }
+
+// TestMuteOfEachKind tells each change, and what is muted then.
+func TestMuteOfEachKind(t *testing.T) {
+	bubble(t, func(r *rig) {
+		h := &session.Handler{Mute: func(_ *session.Session, m session.MuteSet) { r.note("%+v", m) }}
+		s, invite := r.dial(&session.CallOptions{Handler: h})
+		r.answer(invite, 200, "b", sdp("bob"))
+		r.request(sip.ACK)
+		for _, step := range []struct {
+			set  session.MuteSet
+			mute bool
+			told []string
+		}{
+			{session.MuteSet{Video: true}, true, []string{"{Audio:false Video:true}"}},
+			{session.MuteSet{Video: true}, true, nil},
+			{session.MuteSet{Audio: true, Video: true}, true, []string{"{Audio:true Video:true}"}},
+			{session.MuteSet{Audio: true}, false, []string{"{Audio:false Video:true}"}},
+			{session.MuteSet{}, false, nil},
+			{session.MuteSet{Audio: true, Video: true}, false, []string{"{Audio:false Video:false}"}},
+		} {
+			change := s.Unmute
+			if step.mute {
+				change = s.Mute
+			}
+			change(step.set)
+			r.seen(step.told...)
+		}
+		if s.Muted() != (session.MuteSet{}) {
+			t.Errorf("muted %+v", s.Muted())
+		}
+	})
+}

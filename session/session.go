@@ -117,7 +117,9 @@ func (s *Session) LocalIdentity() sip.NameAddr {
 }
 
 // RemoteIdentity is the far end's name and address as it gave them; see
-// AssertedIdentity for what a server vouches for.
+// AssertedIdentity for what a server vouches for. A call of ours names whom it
+// dialled, also where it was redirected or forked, until the far end says
+// otherwise.
 func (s *Session) RemoteIdentity() sip.NameAddr {
 	s.m.core.Lock()
 	defer s.m.core.Unlock()

@@ -118,7 +118,7 @@ func serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log.Printf("talking to %v", s.RemoteIdentity().URI)
+	log.Print("talking")
 	select {
 	case <-ctx.Done():
 		return s.Hangup(context.Background())
