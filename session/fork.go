@@ -105,7 +105,7 @@ func (l *leg) beside() Media { // [locked]
 	if l.previous() != nil {
 		return nil
 	}
-	for _, other := range l.s.legs() {
+	for other := range l.s.legs() {
 		if other.media != nil {
 			return other.media
 		}

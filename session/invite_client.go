@@ -229,7 +229,7 @@ func (s *Session) answered(l *leg, res *sip.Response) { // [locked]
 	l.dialog.Confirm(res)
 	l.learn(res)
 	l.inherit()
-	for _, other := range s.legs() {
+	for other := range s.legs() {
 		if other != l {
 			other.close(errLost)
 		}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"iter"
 	"slices"
 
 	"github.com/gosipua/sipua/sip"
@@ -62,11 +63,21 @@ func (s *Session) attach(d *dialog.Dialog) *leg { // [locked]
 }
 
 // legs returns every leg of the call.
-func (s *Session) legs() []*leg { // [locked]
-	if s.out == nil {
-		return []*leg{s.leg}
+func (s *Session) legs() iter.Seq[*leg] { // [locked]
+	return func(yield func(*leg) bool) {
+		if s.out == nil {
+			yield(s.leg)
+			return
+		}
+		if !yield(s.out.root) {
+			return
+		}
+		for _, l := range s.out.forks {
+			if !yield(l) {
+				return
+			}
+		}
 	}
-	return append([]*leg{s.out.root}, s.out.forks...)
 }
 
 // close ends what is under way on the leg: what the far end still waits for is

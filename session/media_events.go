@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"slices"
 	"time"
 )
 
@@ -37,7 +36,10 @@ func (s *Session) mediaEvents(tag *mediaTag) MediaEvents {
 
 // reports tells whether the events of that tag are the call's.
 func (s *Session) reports(tag *mediaTag) bool { // [locked]
-	return slices.ContainsFunc(s.legs(), func(l *leg) bool {
-		return l.source == tag || l.open != nil && l.open.source == tag
-	})
+	for l := range s.legs() {
+		if l.source == tag || l.open != nil && l.open.source == tag {
+			return true
+		}
+	}
+	return false
 }

@@ -91,7 +91,7 @@ func (s *Session) finish(end *EndError) { // [locked]
 	s.err, s.ended = end, time.Now()
 	s.m.live--
 	s.cancel(end)
-	for _, l := range s.legs() {
+	for l := range s.legs() {
 		l.close(end)
 	}
 	s.settle()
@@ -131,7 +131,7 @@ func (s *Session) settle() { // [locked]
 // release lets go of the call's dialogs and timers: nothing of it is left on
 // the wire.
 func (s *Session) release() { // [locked]
-	for _, l := range s.legs() {
+	for l := range s.legs() {
 		if l.dialog != nil {
 			s.letGo(l.dialog)
 		}

@@ -128,7 +128,7 @@ func (s *Session) allMedia() []Media {
 	s.m.core.Lock()
 	defer s.m.core.Unlock()
 	var all []Media
-	for _, l := range s.legs() {
+	for l := range s.legs() {
 		if l.media != nil {
 			all = append(all, l.media)
 		}

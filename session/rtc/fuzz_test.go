@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
+	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
 	"github.com/gosipua/sipua/session"
@@ -135,4 +137,36 @@ func offerFuzzed(t *testing.T, m *Media) {
 	if kinds[Audio] != 1 || kinds[Video] != 1 {
 		t.Fatalf("the offer has %v, want one of each kind", kinds)
 	}
+}
+
+// FuzzPackets takes whatever comes for RTP in a call with telephone events:
+// it never panics, and a digit lasts no time that cannot be.
+func FuzzPackets(f *testing.F) {
+	f.Add([]byte{0x80, 0x80 | 110, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9, 5, 0x8a, 3, 0xe8}, []byte{0x80, 110, 0, 2, 0, 0, 0, 1, 0, 0, 0, 9, 6, 10, 0xff, 0xff})
+	f.Add([]byte{0x90, 111, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9, 0xbe, 0xde, 0, 1, 0x10, 1, 0, 0, 1}, []byte{0xa0, 110, 0, 2, 0, 0, 0, 1, 0, 0, 0, 9, 6, 10, 1, 4})
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		o, err := Options{}.complete()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &Media{options: o, payloads: payloads{}, wants: o.wants(), call: newCall(), peer: &peer{}}
+		m.digits.report = func(_ rune, d time.Duration) {
+			if d < 0 {
+				t.Errorf("a digit of %v", d)
+			}
+		}
+		defer m.digits.close()
+		codecs := m.payloads.assign(ours(Audio, nil))
+		m.streams = []stream{{kind: Audio, active: true, codecs: codecs, receive: codecs}}
+		m.hear()
+		for range 2 {
+			for _, b := range [][]byte{first, second} {
+				var p rtp.Packet
+				if p.Unmarshal(slices.Clone(b)) == nil {
+					m.packet(Audio, &p)
+					m.packet(Video, &p)
+				}
+			}
+		}
+	})
 }
