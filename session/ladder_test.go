@@ -407,6 +407,9 @@ func (l *ladder) collect(at string) {
 	told := l.told
 	l.told = nil
 	l.mu.Unlock()
+	slices.SortStableFunc(told, func(a, b ladderEvent) int { // each call has a queue of its own: the oldest call first
+		return strings.Compare(l.callWith(a.s).name, l.callWith(b.s).name)
+	})
 	for _, e := range told {
 		l.lines = append(l.lines, "    "+at+l.of(l.callWith(e.s))+l.written(e.text))
 	}
