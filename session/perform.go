@@ -58,6 +58,10 @@ func (s *Session) step(in usageInput, e event) { // [locked]
 	}
 	if do&doUp != 0 && !s.usage.state.Ended() {
 		s.started = time.Now()
+		for _, ch := range s.up {
+			close(ch)
+		}
+		s.up = nil
 		s.stands()
 		s.takeOver()
 	}

@@ -53,6 +53,9 @@ func (s *Session) Refer(ctx context.Context, target string, o *ReferOptions) (*T
 	if err != nil {
 		return nil, err
 	}
+	if err := s.waitConfirmed(ctx); err != nil {
+		return nil, err
+	}
 	c := s.m.core
 	c.Lock()
 	if s.usage.state != Confirmed {

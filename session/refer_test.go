@@ -592,3 +592,24 @@ func TestReferOutsideOfCalls(t *testing.T) {
 		}
 	})
 }
+
+// TestReferBeforeTheACK: a REFER right after the answer waits until the caller
+// has it.
+func TestReferBeforeTheACK(t *testing.T) {
+	bubble(t, func(r *rig) {
+		far := r.caller()
+		in, _ := far.ring(sdp("bob"))
+		s, _ := r.answerCall(in)
+		given, cancel := context.WithCancel(r.t.Context())
+		gaveUp := start(func() error { _, err := s.Refer(given, "carol", nil); return err })
+		refer := start(func() error { _, err := s.Refer(r.t.Context(), "carol", nil); return err })
+		r.silence()
+		cancel()
+		if err := <-gaveUp; !errors.Is(err, context.Canceled) {
+			t.Errorf("Refer: %v", err)
+		}
+		far.send(sip.ACK, "")
+		r.answer(r.request(sip.REFER), 200, "", "")
+		r.must(<-refer)
+	})
+}

@@ -66,6 +66,7 @@ type Session struct {
 	successors []*Session      // calls that want the place of this one
 	dialling   []*dialling     // the first has its turn
 	dialNext   time.Time       // of the next digit at the earliest
+	up         []chan struct{} // closed when the ACK to our 2xx is here
 	gone       []chan struct{} // closed when nothing of the call is left on the wire
 
 	out *outgoing // the caller's side of the INVITE
@@ -208,4 +209,25 @@ func (s *Session) isSettled() bool {
 	default:
 		return false
 	}
+}
+
+// waitConfirmed waits for the caller's ACK where our 2xx is out: what comes
+// between the two many peers refuse.
+func (s *Session) waitConfirmed(ctx context.Context) error {
+	c := s.m.core
+	c.Lock()
+	if s.usage.state != Accepted {
+		c.Unlock()
+		return nil
+	}
+	up := make(chan struct{})
+	s.up = append(s.up, up)
+	c.Unlock()
+	select {
+	case <-up:
+	case <-s.ctx.Done():
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
 }
