@@ -225,7 +225,7 @@ func (l *line) listen() {
 	if _, err := l.out.Ready(l.w.t.Context()); err != nil {
 		l.w.t.Fatal(err)
 	}
-	synctest.Wait() // the other end may be about to be ready
+	time.Sleep(1) // the other end may be about to be ready; Wait is for one goroutine only
 }
 
 // line is one end of a call that is up.

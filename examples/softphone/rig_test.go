@@ -176,6 +176,14 @@ func (s *script) want(name string, fields ...any) event {
 	return s.check(s.next(func(e event) bool { return e["event"] == name }, name), fields)
 }
 
+// pick is want for the event of that name with that field: others of the name
+// may come before it.
+func (s *script) pick(name, field string, value any, fields ...any) event {
+	s.t.Helper()
+	is := func(e event) bool { return e["event"] == name && e[field] == value }
+	return s.check(s.next(is, fmt.Sprintf("%s %s=%v", name, field, value)), fields)
+}
+
 // first is want for an event that no other may precede.
 func (s *script) first(name string, fields ...any) event {
 	s.t.Helper()
