@@ -187,7 +187,7 @@ func TestMessages(t *testing.T) {
 			c.Handler.Message = func(_ context.Context, req *sip.Request) sip.StatusCode {
 				got <- req.From().URI.User + ": " + string(req.Body())
 				if strings.Contains(string(req.Body()), "panic") {
-					panic(req)
+					panic("oops: " + req.CallID())
 				}
 				return sip.StatusOK
 			}

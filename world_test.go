@@ -3,8 +3,11 @@ package sipua_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -31,7 +34,7 @@ type world struct {
 	t      *testing.T
 	srv    *siptest.Server
 	router *vnet.Router
-	hosts  int
+	hosts  atomic.Int32
 	kind   siptest.Personality // of srv
 }
 
@@ -57,8 +60,34 @@ func inWorld(t *testing.T, o siptest.Options, f func(w *world)) {
 			t.Fatal(err)
 		}
 		defer router.Stop()
+		stuck := time.AfterFunc(24*time.Hour, func() { // a call that is up goes on for ever: nothing else would end the test
+			debug.SetTraceback("all")
+			panic("this test waits for something that does not come")
+		})
+		defer stuck.Stop()
 		f(w)
 	})
+}
+
+// alarm is a logger that fails the test when something panics that was not
+// meant to: what survives it would hide it.
+type alarm struct{ t *testing.T }
+
+func (alarm) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }
+func (a alarm) WithAttrs([]slog.Attr) slog.Handler             { return a }
+func (a alarm) WithGroup(string) slog.Handler                  { return a }
+
+func (a alarm) Handle(_ context.Context, r slog.Record) error {
+	meant, text := false, r.Message
+	r.Attrs(func(at slog.Attr) bool {
+		meant = meant || at.Key == "panic" && strings.HasPrefix(at.Value.String(), "oops")
+		text += fmt.Sprintf(" %s=%v", at.Key, at.Value)
+		return true
+	})
+	if !meant {
+		a.t.Error(text)
+	}
+	return nil
 }
 
 // config is a Config for a user of the world, whose media has a host of its own.
@@ -73,14 +102,14 @@ func (w *world) config(user string) sipua.Config {
 		DialContext: w.srv.DialContext,
 		STUNServers: []string{},
 		Media:       w.media(),
+		Logger:      slog.New(alarm{w.t}),
 	}
 }
 
 // media makes calls over the world's network, from a host of their own.
 func (w *world) media(tracks ...rtc.Track) session.MediaFactory {
 	w.t.Helper()
-	w.hosts++
-	host, err := vnet.NewNet(&vnet.NetConfig{StaticIPs: []string{fmt.Sprintf("10.0.0.%d", w.hosts)}})
+	host, err := vnet.NewNet(&vnet.NetConfig{StaticIPs: []string{fmt.Sprintf("10.0.0.%d", w.hosts.Add(1))}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -225,7 +254,7 @@ func (l *line) listen() {
 	if _, err := l.out.Ready(l.w.t.Context()); err != nil {
 		l.w.t.Fatal(err)
 	}
-	time.Sleep(1) // the other end may be about to be ready; Wait is for one goroutine only
+	time.Sleep(time.Nanosecond) // the other end may be about to be ready; Wait is for one goroutine only
 }
 
 // line is one end of a call that is up.

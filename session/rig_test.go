@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -60,8 +62,12 @@ func bubbleWith(t *testing.T, o session.Options, f func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{t: t, wire: &wire{}, media: &studio{}, calls1: make(chan *session.Incoming, 8)}
 		aor := sip.URI{Scheme: "sip", User: "alice", Host: "example.com"}
+		if o.Logger == nil {
+			o.Logger = slog.New(alarm{t})
+		}
 		r.core = core.New(core.Options{
-			URI: aor, ViaHost: "ua.invalid", AcceptAnyUser: true,
+			Logger: o.Logger,
+			URI:    aor, ViaHost: "ua.invalid", AcceptAnyUser: true,
 			Contact:   sip.URI{Scheme: "sip", User: "c", Host: "ua.invalid", Params: ";transport=ws"},
 			Allow:     []sip.Method{sip.INVITE, sip.ACK, sip.CANCEL, sip.BYE, sip.UPDATE, sip.OPTIONS, sip.INFO, sip.MESSAGE, sip.NOTIFY, sip.REFER, sip.PRACK, sip.SUBSCRIBE},
 			Supported: []string{"100rel", "199", "replaces", "norefersub", "tdialog"},
@@ -85,6 +91,27 @@ func bubbleWith(t *testing.T, o session.Options, f func(r *rig)) {
 			t.Errorf("%d media are still open", n)
 		}
 	})
+}
+
+// alarm is a logger that fails the test when something panics that was not
+// meant to: what survives it would hide it.
+type alarm struct{ t *testing.T }
+
+func (alarm) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }
+func (a alarm) WithAttrs([]slog.Attr) slog.Handler             { return a }
+func (a alarm) WithGroup(string) slog.Handler                  { return a }
+
+func (a alarm) Handle(_ context.Context, r slog.Record) error {
+	meant, text := false, r.Message
+	r.Attrs(func(at slog.Attr) bool {
+		meant = meant || at.Key == "panic" && strings.HasPrefix(at.Value.String(), "oops")
+		text += fmt.Sprintf(" %s=%v", at.Key, at.Value)
+		return true
+	})
+	if !meant {
+		a.t.Error(text)
+	}
+	return nil
 }
 
 func (r *rig) up() {

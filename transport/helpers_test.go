@@ -25,20 +25,42 @@ type wsServer struct {
 	http http.Server
 	done chan struct{}
 	busy sync.WaitGroup // handlers; those of WebSockets outlive the http.Server
+
+	mu   sync.Mutex
+	over bool // guarded by mu; no handler begins any more
 }
 
 func serve(tb testing.TB, l net.Listener, h http.Handler) *wsServer {
 	tb.Helper()
 	s := &wsServer{URL: "ws://" + l.Addr().String(), done: make(chan struct{})}
 	s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.busy.Add(1)
-		defer s.busy.Done()
-		h.ServeHTTP(w, r)
+		if s.begin() {
+			defer s.busy.Done()
+			h.ServeHTTP(w, r)
+		}
 	})
 	t := &tracker{Listener: l}
 	go func() { defer close(s.done); s.http.Serve(t) }()
-	tb.Cleanup(func() { s.stop(); t.cut(); s.busy.Wait() })
+	tb.Cleanup(func() { s.stop(); t.cut(); s.wait() })
 	return s
+}
+
+// begin says whether a handler may begin, and counts it.
+func (s *wsServer) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.busy.Add(1)
+	}
+	return !s.over
+}
+
+// wait lets no handler begin, and waits for the others.
+func (s *wsServer) wait() {
+	s.mu.Lock()
+	s.over = true
+	s.mu.Unlock()
+	s.busy.Wait()
 }
 
 // tracker remembers the connections a listener accepted.

@@ -610,8 +610,8 @@ func TestOpenSIPSWebSocket(t *testing.T) {
 			}
 		}
 		write(websocket.PingMessage, "")
-		write(websocket.TextMessage, options[:40]) // one frame, of no use
-		write(websocket.TextMessage, options)      // more than the buffer: several
+		write(websocket.TextMessage, options[:40])              // one frame, of no use
+		ws.WriteMessage(websocket.TextMessage, []byte(options)) // more than the buffer: several, and it closes at the first
 		_, _, err = ws.ReadMessage()
 		if !websocket.IsCloseError(err, websocket.ClosePolicyViolation) {
 			t.Errorf("after fragments: %v", err)
