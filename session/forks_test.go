@@ -319,3 +319,26 @@ func TestHoldAnsweredByAnotherFarEnd(t *testing.T) {
 		}
 	})
 }
+
+// TestMuteAfterForkLost: the media of a fork that lost are closed, those of the
+// one that answered are muted.
+func TestMuteAfterForkLost(t *testing.T) {
+	bubble(t, func(r *rig) {
+		s, invite := r.dial(&session.CallOptions{LateOffer: true})
+		for i, tag := range []string{"one", "two"} {
+			r.answer(invite, 183, tag, sdp(tag), sip.Field{Name: "Require", Value: "100rel"}, sip.Field{Name: "RSeq", Value: "1"})
+			r.answer(r.request(sip.PRACK), 200, "", "")
+			if n := len(r.media.made); n != i+1 {
+				t.Fatalf("%d media for %d forks", n, i+1)
+			}
+		}
+		r.answer(invite, 200, "two", "")
+		r.sent("ACK")
+		r.media.last().wrote()
+		s.Mute(session.MuteSet{Audio: true})
+		r.silence()
+		if got := r.media.last().wrote(); got != "Mute {true false} true" {
+			t.Errorf("media: %s", got)
+		}
+	})
+}

@@ -123,12 +123,16 @@ func (s *Session) setMute(set MuteSet, mute bool) {
 	}
 }
 
-// allMedia returns the call's media and those that an exchange has in hand.
+// allMedia returns the call's media and those that an exchange has in hand, but
+// none that close: a fork that lost keeps its leg.
 func (s *Session) allMedia() []Media {
 	s.m.core.Lock()
 	defer s.m.core.Unlock()
 	var all []Media
 	for l := range s.legs() {
+		if l.oa.state == oaClosed {
+			continue
+		}
 		if l.media != nil {
 			all = append(all, l.media)
 		}
