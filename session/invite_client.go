@@ -23,6 +23,7 @@ type outgoing struct {
 	limit  time.Duration // of ring
 
 	anonymous bool
+	referred  bool          // by a REFER
 	expires   time.Duration // of the INVITE; 0: no limit
 	expire    *core.Timer
 	response  *sip.Response // the newest but 100
@@ -75,6 +76,7 @@ func (s *Session) sendInvite(d Description) { // [locked]
 	s.out.invite = &core.Outgoing{
 		Request:    s.out.req,
 		Anonymous:  s.out.anonymous,
+		Referred:   s.out.referred,
 		Wait:       s.m.o.RingTimeout,
 		OnResponse: s.inviteResponse,
 		OnFail:     func(err error) { s.inviteFailed(inviteFailure(err), nil) },

@@ -101,6 +101,7 @@ func (r *Referral) Accept(ctx context.Context, o *CallOptions) (*Session, error)
 	if err != nil {
 		return nil, err
 	}
+	s.out.referred = true
 	r.accept(refs, s)
 	s.prepare()
 	return s, nil

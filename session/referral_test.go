@@ -126,6 +126,9 @@ func TestReferralThatFails(t *testing.T) {
 		end  func(r *rig, call *session.Session, invite *sip.Request)
 	}{
 		{"SIP/2.0 486 Busy Here", func(r *rig, _ *session.Session, invite *sip.Request) { r.answer(invite, 486, "c", "") }},
+		{"SIP/2.0 401 Unauthorized", func(r *rig, _ *session.Session, invite *sip.Request) { // from whom we do not know
+			r.answer(invite, 401, "c", "", sip.Field{Name: "WWW-Authenticate", Value: `Digest realm="carol", nonce="n", algorithm=SHA-256, qop="auth"`})
+		}},
 		{"SIP/2.0 487 Request Terminated", func(r *rig, call *session.Session, _ *sip.Request) {
 			start(func() error { return call.Hangup(r.t.Context()) })
 		}},

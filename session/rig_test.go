@@ -16,6 +16,7 @@ import (
 	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/sip/core"
 	"github.com/gosipua/sipua/sip/dialog"
+	"github.com/gosipua/sipua/sip/digest"
 )
 
 // wire is a core.Flow whose far end is the test itself.
@@ -72,6 +73,9 @@ func bubbleWith(t *testing.T, o session.Options, f func(r *rig)) {
 			Allow:     []sip.Method{sip.INVITE, sip.ACK, sip.CANCEL, sip.BYE, sip.UPDATE, sip.OPTIONS, sip.INFO, sip.MESSAGE, sip.NOTIFY, sip.REFER, sip.PRACK, sip.SUBSCRIBE},
 			Supported: []string{"100rel", "199", "replaces", "norefersub", "tdialog"},
 			UserAgent: "test",
+			Credentials: func(context.Context, digest.Challenge) (digest.Credentials, error) {
+				return digest.Password("alice", "secret"), nil
+			},
 		})
 		o.Core, o.Identity, o.Domain = r.core, aor, sip.URI{Scheme: "sip", Host: "example.com"}
 		if o.Media == nil {

@@ -39,7 +39,7 @@ func (o *Outgoing) Again(change func(req *sip.Request)) bool {
 //
 // RFC 3261 §8.1.3.4.
 func (o *Outgoing) Elsewhere(change func(req *sip.Request)) bool {
-	o.elsewhere = true
+	o.Referred = true
 	o.auth.answers = slices.DeleteFunc(o.auth.answers, func(a answer) bool { return !a.challenge.Proxy })
 	return o.Again(change)
 }

@@ -163,3 +163,24 @@ func TestElsewhere(t *testing.T) {
 		s.got(302, 401)
 	})
 }
+
+// TestReferred: who is called because somebody else asked for it gets our
+// credentials only where they are known already.
+func TestReferred(t *testing.T) {
+	run(t, withPassword(), func(r *rig) {
+		s := r.send(sip.INVITE, func(s *sending) { s.Referred = true })
+		r.challenge(r.request(sip.INVITE), challenge("evil", "n1", false))
+		r.nothing()
+		s.got(401)
+
+		r.send(sip.INVITE, nil)
+		ours := challenge("ours", "n2", true)
+		r.challenge(r.request(sip.INVITE), ours)
+		r.answer(r.request(sip.INVITE), 486)
+		r.request(sip.ACK)
+		r.send(sip.INVITE, func(s *sending) { s.Referred = true })
+		ours.Nonce = "n3"
+		r.challenge(r.request(sip.INVITE), ours)
+		r.authorized(r.request(sip.INVITE), 1, ours)
+	})
+}

@@ -28,6 +28,7 @@ type Outgoing struct {
 
 	Preemptive bool // credentials may go before a challenge: REGISTER, PUBLISH
 	Anonymous  bool // identity per RFC 3323 §4.1; inside an anonymous dialog always
+	Referred   bool // somebody else chose where it goes: only realms that are known get credentials
 
 	// NextSeq returns the CSeq number of a repeated attempt; nil: the dialog's
 	// next, outside dialogs one more than before. Called locked.
@@ -61,7 +62,6 @@ type Outgoing struct {
 	completed bool
 	abandoned bool
 	accepted  bool // INVITE: a 2xx came
-	elsewhere bool // somebody else chose where it goes
 	cancel    cancellation
 }
 

@@ -22,8 +22,8 @@ const maxRealms = 16
 //   - else (we do not register, or have not yet) the first realms that challenge
 //     an initial request of ours are answered, and when they accept the answer
 //     stay the only ones, inside our dialogs too. A token, good for anybody who
-//     sees it, is not given away like that, nor is anything to an address that a
-//     redirection chose.
+//     sees it, is not given away like that, nor is anything to an address that
+//     somebody else chose, by a redirection or a REFER.
 //
 // Unasked credentials go only to who has accepted ours before: in REGISTER and
 // PUBLISH, and as Proxy-Authorization to the proxy realms of the same server.
@@ -82,7 +82,7 @@ func (o *Outgoing) trusts(ch digest.Challenge) bool {
 	case len(c.trust.accepted) > 0:
 		return slices.Contains(c.trust.accepted, ch.Realm)
 	}
-	return o.Dialog == nil && !o.elsewhere
+	return o.Dialog == nil && !o.Referred
 }
 
 // insideTheirs reports whether o is inside a dialog that the far side opened,
