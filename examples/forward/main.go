@@ -24,6 +24,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"strings"
 
 	"github.com/gosipua/sipua"
 	"github.com/gosipua/sipua/session"
@@ -58,7 +59,7 @@ func follow(ctx context.Context, ua *sipua.UA, to, domain string) (*session.Sess
 			var ours []sip.NameAddr
 			for _, c := range r.Contacts {
 				log.Printf("%v sends us to %v", r.From, c.URI)
-				if c.URI.Host == domain {
+				if strings.EqualFold(c.URI.Host, domain) {
 					ours = append(ours, c)
 				}
 			}
