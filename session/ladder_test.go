@@ -411,12 +411,6 @@ func (l *ladder) collect(at string) {
 		return strings.Compare(l.callWith(a.s).name, l.callWith(b.s).name)
 	})
 	for _, e := range told {
-		l.callWith(e.s) // that there are calls for all
-	}
-	slices.SortStableFunc(told, func(a, b ladderEvent) int { // only what one call tells has an order
-		return slices.Index(l.calls, l.callWith(a.s)) - slices.Index(l.calls, l.callWith(b.s))
-	})
-	for _, e := range told {
 		l.lines = append(l.lines, "    "+at+l.of(l.callWith(e.s))+l.written(e.text))
 	}
 	l.jobs = slices.DeleteFunc(l.jobs, func(j *ladderJob) bool {
