@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gosipua/sipua/sip"
@@ -208,6 +209,7 @@ func TestScriptFailures(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, siptest.Options{}, func(t *testing.T, srv *siptest.Server) {
 				c := newClient(t, srv)
+				synctest.Wait() // the server may not have counted the connection yet
 				send := func() { c.send(inviteText("bob", "z9hG4bK1")) }
 				got := failureOf(t, func(tb testing.TB) { tt.do(siptest.Expect(tb, srv), send) })
 				for _, want := range tt.want {
