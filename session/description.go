@@ -54,10 +54,13 @@ func (d Description) refusal() Description {
 }
 
 // refusalOf returns the final response to an offer that a Media could not
-// answer: 488 where the offer is to blame, 480 where the user is, else 500. Other errors say more of
-// our inside than concerns the far end.
+// answer: 487 where it was taken back, 488 where the offer is to blame, 480 where
+// the user is, else 500. Other errors say more of our inside than concerns the
+// far end.
 func refusalOf(err error) (sip.StatusCode, []sip.Field) {
 	switch {
+	case errors.Is(err, errWithdrawn):
+		return sip.StatusRequestTerminated, nil
 	case errors.Is(err, ErrMediaDenied):
 		return sip.StatusTemporarilyUnavailable, nil
 	case !errors.Is(err, ErrUnacceptable):

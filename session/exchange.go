@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"errors"
 
 	"github.com/gosipua/sipua/sip"
@@ -331,10 +332,15 @@ func (l *leg) answer(x *exchange, offer Description) { // [locked]
 	var d Description
 	var st MediaState
 	j := l.begin(x)
+	ctx, withdraw := context.WithCancelCause(l.s.ctx)
+	if in := x.in; in != nil { // either way nobody takes the answer
+		in.OnCancel = func(*sip.Request) { withdraw(errWithdrawn) }
+		in.OnLost = func(error) { withdraw(errWithdrawn) }
+	}
 	once := func() error {
 		m, err := j.media()
 		if err == nil {
-			d, st, err = m.Answer(l.s.ctx, offer, j.opts)
+			d, st, err = m.Answer(ctx, offer, j.opts)
 		}
 		return err
 	}
@@ -350,6 +356,10 @@ func (l *leg) answer(x *exchange, offer Description) { // [locked]
 		return d.check()
 	}
 	l.s.work(run, func(err error) {
+		if err != nil && errors.Is(context.Cause(ctx), errWithdrawn) {
+			err = errWithdrawn
+		}
+		withdraw(nil)
 		in := oaAnswerMade
 		if err != nil {
 			in = oaMediaFailed
@@ -370,6 +380,10 @@ func (l *leg) answer(x *exchange, offer Description) { // [locked]
 // errRefused is the outcome of an offer that the peer refused while its
 // provisional answer was still being applied.
 var errRefused = errors.New("session: offer refused")
+
+// errWithdrawn is why an offer of the peer's is not answered: it was taken back
+// with CANCEL, or its connection went.
+var errWithdrawn = errors.New("session: offer withdrawn")
 
 // errPending is why an offer of the peer's is refused that comes out of turn.
 var errPending = errors.New("session: another offer is under way")

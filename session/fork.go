@@ -80,10 +80,7 @@ func (l *leg) take(from *leg) { // [locked]
 	if l.open != nil && !l.open.fresh {
 		l.open.media = l.media
 	}
-	from.media, from.source = nil, nil
-	if from.open != nil && !from.open.fresh {
-		from.open.media = nil
-	}
+	from.media, from.source = nil, nil // from.open.media may be the worker's now
 }
 
 // previous is the media that new ones of the leg follow: its own, or those of

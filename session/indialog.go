@@ -76,14 +76,16 @@ func (l *leg) receiveOffer(in *core.Incoming) { // [locked]
 	default:
 		l.offerInstead(in)
 	}
+	l.next() // what waited for the ACK
 }
 
 // theirsIsOpen reports whether an INVITE or UPDATE of the peer's comes before
-// the description in its first INVITE is answered.
+// the description in its first INVITE is answered for good: reliably (RFC 3311
+// §5.2).
 func (l *leg) theirsIsOpen(invite bool) bool { // [locked]
 	switch l.s.usage.state {
 	case Ringing, Answering:
-		return invite || l.s.in.early != earlyMade
+		return invite || !l.reliable
 	}
 	return false
 }
@@ -140,6 +142,7 @@ func (l *leg) offerInstead(in *core.Incoming) { // [locked]
 			in.Reply(sip.StatusServerInternalError, "")
 		}
 	}
+	in.OnCancel = func(*sip.Request) { in.Reply(sip.StatusRequestTerminated, "") }
 	switch l.oa.step(oaWant) {
 	case oaMakeOffer:
 		l.makeOffer(x)

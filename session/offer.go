@@ -129,9 +129,11 @@ func (l *leg) judge(x *exchange, d Description) { // [locked]
 			o.refuse(sip.StatusNotAcceptableHere, "")
 		}
 	})
-	x.in.OnCancel = func(*sip.Request) {
+	withdrawn := func() {
 		if !o.decided && l.open == x {
 			o.refuse(sip.StatusRequestTerminated, "")
 		}
 	}
+	x.in.OnCancel = func(*sip.Request) { withdrawn() }
+	x.in.OnLost = func(error) { withdrawn() }
 }

@@ -115,12 +115,24 @@ func (s *Session) closeMedia(present Media, open *exchange) { // [locked]
 	}
 	if open != nil {
 		s.work(func() error {
-			if m := open.media; m != nil && m != present {
+			if m := open.media; m != nil && m != present && !s.keeps(m) {
 				return m.Close()
 			}
 			return nil
 		}, s.closed)
 	}
+}
+
+// keeps reports whether media are those of a leg, which closes them itself.
+func (s *Session) keeps(m Media) bool {
+	s.m.core.Lock()
+	defer s.m.core.Unlock()
+	for l := range s.legs() {
+		if l.media == m {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Session) closed(err error) { s.logError("close media", err) } // [locked]

@@ -136,7 +136,9 @@ func (s *Session) allMedia() []Media {
 		if l.media != nil {
 			all = append(all, l.media)
 		}
-		if x := l.open; x != nil && x.media != nil && x.media != l.media {
+	}
+	for l := range s.legs() {
+		if x := l.open; x != nil && x.media != nil && !slices.Contains(all, x.media) {
 			all = append(all, x.media)
 		}
 	}
@@ -207,7 +209,19 @@ func (l *leg) sendOffer(method sip.Method, d Description) { // [locked]
 	l.ours = r
 	s.m.core.Send(r.out)
 	// A peer that takes its time must not keep all other offers waiting for ever.
-	r.giveUp = s.after(s.m.o.RingTimeout, func() { r.out.Cancel() })
+	r.giveUp = s.after(l.offerLimit(), func() { r.out.Cancel() })
+}
+
+// offerLimit is how long an offer of ours may wait for its final response:
+// RingTimeout, but no longer than leaves time for the refresh that has to wait
+// for it (RFC 4028 §10).
+func (l *leg) offerLimit() time.Duration { // [locked]
+	limit, t := l.s.m.o.RingTimeout, &l.timer
+	if t.running() {
+		left := t.sessionTimer.end() - time.Since(t.since)
+		limit = min(limit, max(left-64*t1, left/2))
+	}
+	return limit
 }
 
 // over ends the waiting for a final response.
@@ -261,6 +275,7 @@ func (r *reoffering) success(res *sip.Response) { // [locked]
 		r.ack = l.s.m.core.SendACK(l.dialog, r.out, "", nil)
 	}
 	l.answerCame(contentOf(res).sdp)
+	l.next() // where a reliable response had the answer already
 }
 
 // failed leaves the call as it was (RFC 3261 §14.1), unless the peer does not
@@ -275,6 +290,7 @@ func (r *reoffering) failed(err error) { // [locked]
 		}
 	}
 	l.refused(err)
+	l.next()
 	l.s.failed(l.dialog, r.method, err)
 }
 
