@@ -66,8 +66,8 @@ func (s *Session) sendInvite(d Description) { // [locked]
 	if s.out.expires > 0 {
 		s.out.expire = s.after(s.out.expires, s.expired)
 	}
-	if s.out.next != nil {
-		s.inviteNext(d)
+	if s.out.invite != nil {
+		s.inviteAgain(d)
 		return
 	}
 	s.logError("body of INVITE", d.into(s.out.req))

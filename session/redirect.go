@@ -141,12 +141,17 @@ func (s *Session) startOver() { // [locked]
 		}
 		out.root.source = nil
 	}
-	for _, l := range out.forks {
+	s.dropForks()
+}
+
+// dropForks lets go of early dialogs that a final response has ended.
+func (s *Session) dropForks() { // [locked]
+	for _, l := range s.out.forks {
 		l.close(errLost)
 		s.m.core.Detach(l.dialog)
 	}
-	out.forks = nil
-	s.lead(out.root)
+	s.out.forks = nil
+	s.lead(s.out.root)
 }
 
 // follow goes on with the addresses that the application wants tried; end is
@@ -219,14 +224,19 @@ func (s *Session) offerAfresh() { // [locked]
 	root.start(x)
 }
 
-// inviteNext sends the INVITE to the next address: the same call with the next
-// CSeq number, and with d where the offer is a new one (RFC 3261 §8.1.3.4).
-func (s *Session) inviteNext(d Description) { // [locked]
-	next := s.out.next
-	ok := s.out.invite.Elsewhere(func(req *sip.Request) {
-		s.out.restore(req)
-		s.logError("redirected", errors.Join(req.SetURI(next.uri), d.into(req), s.out.redirects.apply(req, next)))
-	})
+// inviteAgain sends the INVITE once more: the same call with the next CSeq
+// number, to the next address where there is one, and with d where the offer is
+// a new one (RFC 3261 §8.1.3.4, §8.1.3.5).
+func (s *Session) inviteAgain(d Description) { // [locked]
+	next, ok := s.out.next, false
+	if next == nil {
+		ok = s.inviteTimed(d)
+	} else {
+		ok = s.out.invite.Elsewhere(func(req *sip.Request) {
+			s.out.restore(req)
+			s.logError("redirected", errors.Join(req.SetURI(next.uri), d.into(req), s.out.redirects.apply(req, next)))
+		})
+	}
 	if !ok {
 		s.step(inFailure, event{end: &EndError{Kind: EndInternal, Err: errNotSent}})
 	}

@@ -77,7 +77,7 @@ func seconds(d time.Duration) int {
 // timeInvite puts what we want of a session timer into the INVITE of a call.
 func (s *Session) timeInvite(req *sip.Request) { // [locked]
 	if s.m.o.SessionTimers {
-		s.put(s.leg.timer.initial(), req)
+		s.put(s.out.root.timer.initial(), req)
 	}
 }
 
@@ -146,38 +146,49 @@ func (l *leg) isUp() bool { // [locked]
 	return l == l.s.leg && (l.s.usage.state == Confirmed || l.s.usage.state == Accepted)
 }
 
-// raised takes a 422 to a request of ours and sends it again with the interval
-// that is wanted (RFC 4028 §7.3). False: that would be no use.
-func (l *leg) raised(out *core.Outgoing, res *sip.Response, fields func() timerFields) bool { // [locked]
-	c := &l.timer
-	if c.rounds++; c.rounds > maxTries || !l.s.m.o.SessionTimers {
+// raised takes a 422 to a request of ours, and reports whether it is to be sent
+// again with the interval that is wanted (RFC 4028 §7.3).
+func (l *leg) raised(out *core.Outgoing, res *sip.Response) bool { // [locked]
+	if res.StatusCode() != sip.StatusSessionIntervalTooSmall || l.s.usage.state.Ended() {
 		return false
 	}
-	return c.tooSmall(timerFieldsOf(out.Sent()), timerFieldsOf(res)) &&
-		out.Again(func(req *sip.Request) { l.s.put(fields(), req) })
+	c := &l.timer
+	c.rounds++
+	return c.rounds <= maxTries && l.s.m.o.SessionTimers && c.tooSmall(timerFieldsOf(out.Sent()), timerFieldsOf(res))
 }
 
-// inviteRaised is raised for the INVITE of a call. Where early media are bound
-// to its offer the offer cannot go again.
+// inviteRaised sends the INVITE of a call again after a 422. Where early media
+// are bound to its offer a fresh one goes with it.
 func (s *Session) inviteRaised(res *sip.Response) bool { // [locked]
 	out := s.out
-	if res.StatusCode() != sip.StatusSessionIntervalTooSmall || s.usage.state.Ended() || out.bound != nil ||
-		!out.root.raised(out.invite, res, out.root.timer.initial) {
+	switch {
+	case !out.root.raised(out.invite, res):
+		return false
+	case out.bound != nil:
+		s.startOver()
+		out.bound, out.next = nil, nil
+		s.offerAfresh()
+		return true
+	}
+	if !s.inviteTimed(Description{}) {
 		return false
 	}
-	for _, l := range out.forks { // the final response ended them (RFC 3261 §13.2.2.3)
-		l.close(errLost)
-		s.m.core.Detach(l.dialog)
-	}
-	out.forks = nil
-	s.lead(out.root)
+	s.dropForks()
 	return true
 }
 
-// reofferRaised is raised for a re-INVITE or an UPDATE.
+// inviteTimed sends the INVITE again with what we want of a session timer now,
+// and with d where the offer is a new one.
+func (s *Session) inviteTimed(d Description) bool { // [locked]
+	return s.out.invite.Again(func(req *sip.Request) {
+		s.logError("body of INVITE", d.into(req))
+		s.timeInvite(req)
+	})
+}
+
+// reofferRaised sends a re-INVITE or an UPDATE again after a 422.
 func (l *leg) reofferRaised(out *core.Outgoing, res *sip.Response) bool { // [locked]
-	return res.StatusCode() == sip.StatusSessionIntervalTooSmall && !l.s.usage.state.Ended() &&
-		l.raised(out, res, l.timer.subsequent)
+	return l.raised(out, res) && out.Again(func(req *sip.Request) { l.s.put(l.timer.subsequent(), req) })
 }
 
 // clock does what the machine says.

@@ -601,6 +601,7 @@ func TestIntervalTooSmallAfterRinging(t *testing.T) {
 		r.answer(invite, 422, "p", "", fields("Min-SE: 3600")...)
 		r.request(sip.ACK)
 		invite = r.request(sip.INVITE)
+		r.says(invite, "Min-SE: 3600", "Session-Expires: 3600")
 		old.send(sip.INFO, "")
 		r.response(481, sip.INFO)
 		r.answer(invite, 200, "b", sdp("bob"), fields(needsTimer, expires(3600, "uas"))...)
@@ -609,6 +610,29 @@ func TestIntervalTooSmallAfterRinging(t *testing.T) {
 		if s.Dialog().RemoteTag != "b" || s.SessionTimer().Interval != time.Hour {
 			t.Errorf("dialog %v, %+v", s.Dialog(), s.SessionTimer())
 		}
+	})
+}
+
+// TestIntervalTooSmallAfterEarlyMedia: the offer of the first INVITE has found its
+// branch, so that the next INVITE has one of fresh media.
+func TestIntervalTooSmallAfterEarlyMedia(t *testing.T) {
+	timers(t, func(r *rig) {
+		s, invite := r.dial(nil)
+		r.answer(invite, 183, "a", sdp("a"))
+		r.answer(invite, 422, "p", "", fields("Min-SE: 3600")...)
+		r.request(sip.ACK)
+		again := r.request(sip.INVITE)
+		if nameOf(again.Body()) != "offer2.1" || again.CSeq().Seq != invite.CSeq().Seq+1 || again.URI().String() != invite.URI().String() {
+			t.Errorf("INVITE is %s", show(again))
+		}
+		r.says(again, "Min-SE: 3600", "Session-Expires: 3600")
+		r.answer(again, 200, "b", sdp("bob"), fields(needsTimer, expires(3600, "uas"))...)
+		r.request(sip.ACK)
+		r.must(s.WaitAnswered(context.Background()))
+		if r.media.open() != 1 || s.Media() != session.Media(r.media.last()) {
+			t.Errorf("%d media open", r.media.open())
+		}
+		r.seen("state Calling", "state Early", "progress 183", "state Preparing", "state Calling", "state Confirmed")
 	})
 }
 
