@@ -302,7 +302,8 @@ func (l *leg) offerAgain(err error) { // [locked]
 	if x == nil {
 		return
 	}
-	if x.tries++; x.tries == maxTries {
+	// An offer of the peer's that lost its connection stays open for that long.
+	if x.tries++; x.tries >= maxTries && time.Since(x.patience.since) > l.s.m.core.RecoveryLimit() {
 		l.refused(err)
 		return
 	}
@@ -326,7 +327,7 @@ func (l *leg) postpone(wait time.Duration) { // [locked]
 	})
 }
 
-// maxTries is how often an offer is made that meets 491 each time.
+// maxTries is how often an offer is made at least that meets 491 each time.
 const maxTries = 8
 
 // glareDelay is how long to wait after a 491: 2.1 s to 4 s for who made the

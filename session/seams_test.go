@@ -258,3 +258,35 @@ func TestRetriesEndWithSession(t *testing.T) {
 		r.silence()
 	})
 }
+
+// TestGlareOutlivesLostFlow: an offer of the far end's whose connection went is
+// open there for 32 s. Ours, made anew within 2 s each time, outlasts that.
+func TestGlareOutlivesLostFlow(t *testing.T) {
+	bubble(t, func(r *rig) {
+		far := r.caller()
+		in, invite := far.ring(sdp("bob"))
+		s, err := in.Answer(r.t.Context(), nil)
+		r.must(err)
+		r.response(200, sip.INVITE)
+		far.acks(invite, "")
+		hold := start(func() error { return s.Hold(r.t.Context()) })
+		free := time.Now().Add(31 * time.Second)
+		for {
+			m := r.next()
+			if m == nil {
+				time.Sleep(10 * time.Millisecond)
+				continue
+			}
+			again, ok := m.(*sip.Request)
+			if !ok || again.Method() == sip.ACK {
+				continue
+			}
+			if time.Now().After(free) {
+				r.answer(again, 200, "", sdp("bob"))
+				break
+			}
+			r.answer(again, 491, "", "")
+		}
+		r.must(<-hold)
+	})
+}
