@@ -129,10 +129,13 @@ func (l *leg) peerExchange(in *core.Incoming) *exchange { // [locked]
 
 // offerInstead answers a re-INVITE without an offer with ours, whose answer
 // comes with the ACK (RFC 3261 §14.2). It does not wait behind offers that are
-// to go in requests of our own: those wait for it.
+// to go in requests of our own: those wait for it. Who answers may be somebody
+// else by now, so that the offer restarts ICE (RFC 8839 §7.5, RFC 8842 §8).
 func (l *leg) offerInstead(in *core.Incoming) { // [locked]
-	x := &exchange{in: in, keepHold: true}
+	x := &exchange{in: in, keepHold: true, opts: OfferOptions{ICERestart: true}}
+	restarted := false
 	x.sendOffer = func(d Description) {
+		restarted = true
 		if !l.respondOffer(in, d, nil) {
 			l.refused(net.ErrClosed)
 		}
@@ -140,6 +143,9 @@ func (l *leg) offerInstead(in *core.Incoming) { // [locked]
 	x.done = func(err error) {
 		if err != nil && !in.Answered() {
 			in.Reply(sip.StatusServerInternalError, "")
+		}
+		if err != nil && restarted && !l.s.usage.state.Ended() { // the old path is gone
+			l.restartICE()
 		}
 	}
 	in.OnCancel = func(*sip.Request) { in.Reply(sip.StatusRequestTerminated, "") }
@@ -149,6 +155,14 @@ func (l *leg) offerInstead(in *core.Incoming) { // [locked]
 	default: // another exchange is under way
 		in.Reply(sip.StatusRequestPending, "")
 	}
+}
+
+// restartICE makes an offer of our own for a path that was given up.
+func (l *leg) restartICE() { // [locked]
+	l.offer(&exchange{
+		keepHold: true, opts: OfferOptions{ICERestart: true},
+		sendOffer: func(d Description) { l.sendOffer(sip.INVITE, d) },
+	})
 }
 
 // ask lets the application answer a request, with def where it does not care.

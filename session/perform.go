@@ -111,16 +111,26 @@ func (s *Session) finish(end *EndError) { // [locked]
 // when the worker is done with them.
 func (s *Session) closeMedia(present Media, open *exchange) { // [locked]
 	if present != nil {
-		s.work(present.Close, s.closed)
+		s.work(func() error { return s.closeOnce(present) }, s.closed)
 	}
 	if open != nil {
 		s.work(func() error {
 			if m := open.media; m != nil && m != present && !s.keeps(m) {
-				return m.Close()
+				return s.closeOnce(m)
 			}
 			return nil
 		}, s.closed)
 	}
+}
+
+// closeOnce closes media that an exchange may have had when they were another
+// leg's already.
+func (s *Session) closeOnce(m Media) error {
+	if slices.Contains(s.worker.closed, m) {
+		return nil
+	}
+	s.worker.closed = append(s.worker.closed, m)
+	return m.Close()
 }
 
 // keeps reports whether media are those of a leg, which closes them itself.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
@@ -172,14 +173,19 @@ func (l *leg) receivePrack(in *core.Incoming) { // [locked]
 		refuseBody(in)
 		return
 	}
-	p := s.in.out.acknowledge(rack, s.in.req.Request().CSeq())
+	p := s.in.out.match(rack, s.in.req.Request().CSeq())
 	if p == nil {
 		in.Reply(sip.StatusCallDoesNotExist, "")
 		return
 	}
+	l.reliable = l.reliable || len(p.desc.Body) > 0
+	if c.has && !l.reliable { // an offer while that in the INVITE is open: not confirmed by this
+		retryLater(in)
+		return
+	}
+	s.in.out.pop()
 	s.in.repeat.Stop()
 	s.in.giveUp.Stop()
-	l.reliable = l.reliable || len(p.desc.Body) > 0
 	switch {
 	case p.offer:
 		in.Respond(l.ok(in, Description{}, nil))
@@ -196,11 +202,18 @@ func (l *leg) receivePrack(in *core.Incoming) { // [locked]
 	l.next()
 }
 
-// answerPrack answers an offer in a PRACK, which cannot be refused but by an
-// answer that takes nothing of it (RFC 6337 §2.3).
+// answerPrack answers an offer in a PRACK. One that the media cannot serve gets
+// an answer that takes nothing of it (RFC 6337 §2.3).
 func (l *leg) answerPrack(in *core.Incoming, offer Description) { // [locked]
 	x := l.peerExchange(in)
-	x.refuse = func(sip.StatusCode, []sip.Field, error) { x.sendAnswer(l.origin.stamp(offer.refusal())) }
+	refuse := x.refuse
+	x.refuse = func(code sip.StatusCode, fields []sip.Field, why error) {
+		if errors.Is(why, errPending) { // it came out of turn
+			refuse(code, fields, why)
+			return
+		}
+		x.sendAnswer(l.origin.stamp(offer.refusal()))
+	}
 	l.offerCame(x, offer)
 }
 

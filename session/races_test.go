@@ -301,6 +301,9 @@ func TestReofferLostWithItsFlow(t *testing.T) {
 			release()
 			r.silence()
 			r.up()
+			if body == "" {
+				r.repaired()
+			}
 			time.Sleep(time.Minute)
 			if s.State() != session.Confirmed {
 				t.Fatalf("state %v", s.State())
@@ -309,6 +312,41 @@ func TestReofferLostWithItsFlow(t *testing.T) {
 			r.answer(r.request(sip.INVITE), 200, "", sdp("bob"))
 			r.sent("ACK")
 			r.must(<-result)
+		})
+	}
+}
+
+// repaired expects and answers the offer that restarts ICE, which one before it
+// gave up for nothing.
+func (r *rig) repaired() {
+	r.t.Helper()
+	again := r.request(sip.INVITE)
+	if name := nameOf(again.Body()); !strings.HasSuffix(name, "-restart") {
+		r.t.Errorf("offered %q", name)
+	}
+	r.answer(again, 200, "", sdp("bob"))
+	r.request(sip.ACK)
+}
+
+// TestOfferlessReinviteRestartsICE: who answers may be somebody else by now
+// (RFC 8839 §7.5). Where nobody does, the path that was given up for it is made
+// anew.
+func TestOfferlessReinviteRestartsICE(t *testing.T) {
+	for _, answer := range []string{sdp("bob"), ""} {
+		bubble(t, func(r *rig) {
+			s, bob := r.talk("b")
+			bob.send(sip.INVITE, "")
+			if name := nameOf(r.response(200, sip.INVITE).Body()); name != "offer1.2-restart" {
+				t.Errorf("offered %q", name)
+			}
+			bob.send(sip.ACK, answer)
+			if answer == "" {
+				r.repaired()
+			}
+			r.silence()
+			if s.State() != session.Confirmed {
+				t.Errorf("state %v", s.State())
+			}
 		})
 	}
 }

@@ -105,7 +105,7 @@ func TestOfferlessReinvite(t *testing.T) {
 	bubble(t, func(r *rig) {
 		_, bob := r.hosted()
 		bob.send(sip.INVITE, "")
-		if ok := r.response(200, sip.INVITE); nameOf(ok.Body()) != "offer1.1" {
+		if ok := r.response(200, sip.INVITE); nameOf(ok.Body()) != "offer1.1-restart" {
 			t.Errorf("200 is %s", show(ok))
 		}
 		bob.send(sip.ACK, sdp("bob-hold"))

@@ -132,17 +132,21 @@ func (d *departures) head() *provisional {
 	return d.queue[0]
 }
 
-// acknowledge takes the RAck of a PRACK for a response to the INVITE of that
-// CSeq and returns the response it matches, nil for none. The next in the queue
-// is to be sent then.
-func (d *departures) acknowledge(r sip.RAck, invite sip.CSeq) *provisional {
+// match returns the response to the INVITE of that CSeq which the RAck of a
+// PRACK names, nil for none.
+func (d *departures) match(r sip.RAck, invite sip.CSeq) *provisional {
 	p := d.head()
 	if p == nil || !p.sent || r.RSeq != d.rseq || r.CSeq != invite {
 		return nil
 	}
+	return p
+}
+
+// pop takes the response off that is acknowledged. The next in the queue is to
+// be sent then.
+func (d *departures) pop() {
 	d.queue = d.queue[1:]
 	d.rseq++
-	return p
 }
 
 // final drops what was not sent yet: no reliable provisional response leaves

@@ -554,3 +554,18 @@ func TestHandlerOfEarlyMedia(t *testing.T) {
 		r.seen("dtmf 5 1s", "state Answering", "state Accepted", "state Confirmed")
 	})
 }
+
+// TestOfferInPrackBeforeTheAnswer: one while the offer in the INVITE is open
+// comes too early, and confirms nothing (RFC 3262 §5).
+func TestOfferInPrackBeforeTheAnswer(t *testing.T) {
+	bubble(t, func(r *rig) {
+		far := r.caller()
+		_, _, ringing := far.alerts(sdp("bob"), requires100rel)
+		far.confirm(ringing, sdp("more"))
+		if res := r.response(500, sip.PRACK); !res.HasHeader("Retry-After") {
+			t.Errorf("500 is %s", show(res))
+		}
+		far.confirm(ringing, "")
+		r.response(200, sip.PRACK)
+	})
+}

@@ -300,7 +300,11 @@ func TestRemoteTargetFromRequests(t *testing.T) {
 			r.receive(req)
 			r.response(tt.want, tt.method)
 			if tt.method == sip.INVITE {
-				bob.send(sip.ACK, "")
+				ack := ""
+				if tt.body == "" {
+					ack = sdp("bob") // to our offer
+				}
+				bob.send(sip.ACK, ack)
 			}
 			want := "sip:b@peer.invalid"
 			if tt.moves {

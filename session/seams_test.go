@@ -139,6 +139,9 @@ func TestCanceledReinvite(t *testing.T) {
 					r.response(487, sip.INVITE)
 				}
 				release()
+				if body == "" {
+					r.repaired()
+				}
 				r.silence()
 				if s.Held().Remote || s.State() != session.Confirmed {
 					t.Errorf("held %+v in state %v", s.Held(), s.State())

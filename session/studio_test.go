@@ -179,6 +179,9 @@ func (t *tape) Offer(ctx context.Context, o session.OfferOptions) (session.Descr
 	if o.Hold {
 		name += "-hold"
 	}
+	if o.ICERestart {
+		name += "-restart"
+	}
 	t.note("Offer")
 	return t.st.description(name), nil
 }

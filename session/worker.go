@@ -11,6 +11,8 @@ import (
 type worker struct { // guarded by the core's mutex
 	jobs    []job
 	running bool
+
+	closed []Media // owned by the job that runs
 }
 
 // job is one thing to do: run without the mutex, then done with it and with
