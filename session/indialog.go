@@ -65,9 +65,9 @@ func (l *leg) receiveOffer(in *core.Incoming) { // [locked]
 	case l.s.m.intervalTooSmall(in):
 	case !c.has && !invite: // refreshes the target and the session
 		in.Respond(l.ok(in, Description{}, nil))
-	case l.theirsIsOpen(invite):
+	case l.owesAnswer(invite):
 		retryLater(in)
-	case l.oursIsOpen(invite):
+	case l.awaitsAnswer(invite):
 		in.Reply(sip.StatusRequestPending, "")
 	case c.has:
 		l.judge(l.peerExchange(in), c.sdp)
@@ -79,10 +79,10 @@ func (l *leg) receiveOffer(in *core.Incoming) { // [locked]
 	l.next() // what waited for the ACK
 }
 
-// theirsIsOpen reports whether an INVITE or UPDATE of the peer's comes before
+// owesAnswer reports whether an INVITE or UPDATE of the peer's comes before
 // the description in its first INVITE is answered for good: reliably (RFC 3311
 // §5.2).
-func (l *leg) theirsIsOpen(invite bool) bool { // [locked]
+func (l *leg) owesAnswer(invite bool) bool { // [locked]
 	switch l.s.usage.state {
 	case Ringing, Answering:
 		return invite || !l.reliable
@@ -90,10 +90,10 @@ func (l *leg) theirsIsOpen(invite bool) bool { // [locked]
 	return false
 }
 
-// oursIsOpen reports whether one comes while a request of ours is under way
+// awaitsAnswer reports whether one comes while a request of ours is under way
 // that it must wait for: an offer, or before the call is up the INVITE whose
 // first exchange has not begun.
-func (l *leg) oursIsOpen(invite bool) bool { // [locked]
+func (l *leg) awaitsAnswer(invite bool) bool { // [locked]
 	switch l.s.usage.state {
 	case Calling, Early:
 		return l.ours != nil || invite || l.s.out.late && !l.reliable

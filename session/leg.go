@@ -36,15 +36,7 @@ type leg struct { // guarded by the core's mutex
 
 	reliable bool // the first offer or answer went in a reliable provisional response
 
-	// of a fork
-	resend func()      // repeats the ACK; nil until one left
-	end    *EndError   // its BYE came before its 2xx, or 199 told its end
-	heard  Description // the answer in its provisional response
-	late   Description // the offer of its 2xx
-
-	confirmed confirmation
-	pracks    int           // how many PRACKs are not answered
-	due       *sip.Response // the one whose PRACK waits for an offer of ours
+	fork // what a caller knows of it besides
 }
 
 // newLeg returns a leg of the call without a dialog.
