@@ -15,7 +15,7 @@ type exchange struct {
 	opts     OfferOptions
 	keepHold bool        // opts.Hold is what holds when it begins
 	fresh    bool        // with new media in place of the present one
-	late     bool        // not before the call is up
+	whenUp   bool        // not before the call is up
 	headers  []sip.Field // the application's: with our offer, or in the 200 to the peer's
 
 	sendOffer  func(Description)                                        // ours goes onto the wire
@@ -89,7 +89,7 @@ func (l *leg) next() { // [locked]
 		l.tick(tmFree, 0)
 		return
 	}
-	if l.waiting[0].late && l.s.usage.state != Confirmed {
+	if l.waiting[0].whenUp && l.s.usage.state != Confirmed {
 		return
 	}
 	x := l.waiting[0]
@@ -272,7 +272,7 @@ func (l *leg) again(x *exchange) *exchange { // [locked]
 		if err != nil && l.early() {
 			x.done = done
 			later := l.again(x)
-			later.late = true
+			later.whenUp = true
 			l.waiting = append([]*exchange{later}, l.waiting...)
 			return
 		}

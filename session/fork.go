@@ -12,10 +12,10 @@ const maxEarlyForks = 32
 // fork is what a caller knows of a dialog that its INVITE made: the responses to
 // that INVITE and what they were answered with.
 type fork struct {
-	resend func()      // repeats the ACK; nil until one left
-	end    *EndError   // its BYE came before its 2xx, or 199 told its end
-	heard  Description // the answer in its provisional response
-	late   Description // the offer of its 2xx
+	resend    func()      // repeats the ACK; nil until one left
+	end       *EndError   // its BYE came before its 2xx, or 199 told its end
+	heard     Description // the answer in its provisional response
+	lateOffer Description // the offer of its 2xx
 
 	confirmed confirmation
 	pracks    int           // how many PRACKs are not answered

@@ -261,7 +261,7 @@ func (s *Session) acknowledge(e event, keep bool) { // [locked]
 // answerLateOffer has the offer of the 2xx answered. Where that cannot be, the
 // call ends, and with that its ACK refuses the offer.
 func (l *leg) answerLateOffer(d Description) { // [locked]
-	if l.late = d; len(d.Body) == 0 {
+	if l.lateOffer = d; len(d.Body) == 0 {
 		l.inviteAgreed(errNoAnswerSDP)
 		return
 	}
@@ -280,7 +280,7 @@ func (l *leg) answerLateOffer(d Description) { // [locked]
 // offer: the call ends, but the far end must get both (RFC 3261 §13.2.2.4).
 func (s *Session) ackBeforeTheEnd() { // [locked]
 	if s.out != nil && s.out.won != nil && s.out.won.resend == nil {
-		s.out.won.refuseOffer(s.out.won.late)
+		s.out.won.refuseOffer(s.out.won.lateOffer)
 	}
 }
 

@@ -56,8 +56,8 @@ const (
 // refused already.
 func (m *Manager) admit(in *core.Incoming, p *progress) bool { // [locked]
 	req := in.Request()
-	p.requires = names(req, "Require", tag100rel) // where we do without, the core has refused it
-	p.takes = m.o.Reliability != ReliableOff && (p.requires || names(req, "Supported", tag100rel))
+	p.requires = lists(req, "Require", tag100rel) // where we do without, the core has refused it
+	p.takes = m.o.Reliability != ReliableOff && (p.requires || lists(req, "Supported", tag100rel))
 	if m.o.Reliability != ReliableRequired {
 		return true
 	}

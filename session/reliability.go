@@ -79,14 +79,14 @@ func (m *Manager) stampReliability(req *sip.Request, r Reliability) error { // [
 	return nil
 }
 
-// names reports whether a list field of m has an option tag.
-func names(m interface{ List(name string) []string }, field, tag string) bool {
+// lists reports whether a list field of m has an option tag.
+func lists(m interface{ List(name string) []string }, field, tag string) bool {
 	return slices.ContainsFunc(m.List(field), func(s string) bool { return strings.EqualFold(s, tag) })
 }
 
 // rseqOf returns the RSeq of a provisional response that was sent reliably.
 func rseqOf(res *sip.Response) (uint32, bool) {
-	if !names(res, "Require", tag100rel) {
+	if !lists(res, "Require", tag100rel) {
 		return 0, false
 	}
 	seq, ok := res.RSeq()
