@@ -52,6 +52,24 @@ type callRow struct {
 	run  func(w *world, a, b *line)
 }
 
+// referToRinging has the line's far end take its owner's place in a call to
+// another phone that rings; it returns that phone and the call as it sees it.
+func (l *line) referToRinging(user string) (*phone, *session.Incoming) {
+	w := l.w
+	w.t.Helper()
+	other := w.phone(user)
+	consult, err := l.phone.Invite(w.t.Context(), user, nil)
+	w.must(err)
+	in := <-other.calls
+	time.Sleep(time.Second)
+	id := consult.Dialog()
+	replaces := sip.Replaces{CallID: id.CallID, ToTag: id.RemoteTag, FromTag: id.LocalTag}
+	_, err = l.Refer(w.t.Context(), user, &session.ReferOptions{Replaces: replaces})
+	w.must(err)
+	<-consult.Context().Done()
+	return other, in
+}
+
 // callControl has to work whatever the server is.
 var callControl = []callRow{
 	{"audio both ways", func(w *world, a, b *line) { talking(a, b) }},
@@ -314,16 +332,7 @@ var serverControl = []callRow{
 	}},
 	{"REFER to a call that rings", func(w *world, a, b *line) {
 		w.must(a.Hold(w.t.Context()))
-		carol := w.phone("carol")
-		consult, err := a.phone.Invite(w.t.Context(), "carol", nil)
-		w.must(err)
-		in := <-carol.calls
-		time.Sleep(time.Second)
-		id := consult.Dialog()
-		replaces := sip.Replaces{CallID: id.CallID, ToTag: id.RemoteTag, FromTag: id.LocalTag}
-		_, err = a.Refer(w.t.Context(), "carol", &session.ReferOptions{Replaces: replaces})
-		w.must(err)
-		<-consult.Context().Done()
+		carol, in := a.referToRinging("carol")
 		carol.calls <- in
 		c := carol.answers()()
 		<-a.Context().Done()
@@ -332,16 +341,7 @@ var serverControl = []callRow{
 		<-b.Context().Done()
 	}},
 	{"REFER to a call that rings and is refused", func(w *world, a, b *line) {
-		carol := w.phone("carol")
-		consult, err := a.phone.Invite(w.t.Context(), "carol", nil)
-		w.must(err)
-		in := <-carol.calls
-		time.Sleep(time.Second)
-		id := consult.Dialog()
-		replaces := sip.Replaces{CallID: id.CallID, ToTag: id.RemoteTag, FromTag: id.LocalTag}
-		_, err = a.Refer(w.t.Context(), "carol", &session.ReferOptions{Replaces: replaces})
-		w.must(err)
-		<-consult.Context().Done()
+		_, in := a.referToRinging("carol")
 		w.must(in.Reject(sip.StatusBusyHere, nil))
 		time.Sleep(time.Second)
 		talking(a, b)

@@ -141,12 +141,8 @@ func TestReferralThatFails(t *testing.T) {
 		t.Run(tt.frag, func(t *testing.T) {
 			bubble(t, func(r *rig) {
 				_, bob, asked := r.asked()
-				ref, _ := bob.refer(asked, "<sip:carol@example.net>")
-				call, err := ref.Accept(r.t.Context(), nil)
-				r.must(err)
-				r.response(200, sip.REFER)
-				r.told("refer", "active;expires=240", "SIP/2.0 100 Trying")
-				tt.end(r, call, r.request(sip.INVITE))
+				call, invite := bob.follow(asked)
+				tt.end(r, call, invite)
 				for {
 					m := r.next()
 					if n, ok := m.(*sip.Request); ok && n.Method() == sip.NOTIFY {
@@ -363,17 +359,25 @@ func TestNotifyRefused(t *testing.T) {
 	}
 }
 
+// follow has the far end refer us to carol and us call her; it returns that call
+// and its INVITE.
+func (p *peer) follow(asked chan *session.Referral) (*session.Session, *sip.Request) {
+	r := p.r
+	r.t.Helper()
+	ref, _ := p.refer(asked, "<sip:carol@example.net>")
+	call, err := ref.Accept(r.t.Context(), nil)
+	r.must(err)
+	r.response(200, sip.REFER)
+	r.told("refer", "active;expires=240", "SIP/2.0 100 Trying")
+	return call, r.request(sip.INVITE)
+}
+
 // TestReferralNewsKeepTheirDistance of a second (RFC 3515 §3.10), the outcome
 // does not.
 func TestReferralNewsKeepTheirDistance(t *testing.T) {
 	bubble(t, func(r *rig) {
 		_, bob, asked := r.asked()
-		ref, _ := bob.refer(asked, "<sip:carol@example.net>")
-		_, err := ref.Accept(r.t.Context(), nil)
-		r.must(err)
-		r.response(200, sip.REFER)
-		r.told("refer", "active;expires=240", "SIP/2.0 100 Trying")
-		invite := r.request(sip.INVITE)
+		_, invite := bob.follow(asked)
 		r.answer(invite, 181, "", "")
 		r.answer(invite, 180, "c", "")
 		r.silence()
@@ -392,12 +396,7 @@ func TestReferralNewsKeepTheirDistance(t *testing.T) {
 func TestReferralLapses(t *testing.T) {
 	bubble(t, func(r *rig) {
 		_, bob, asked := r.asked()
-		ref, _ := bob.refer(asked, "<sip:carol@example.net>")
-		call, err := ref.Accept(r.t.Context(), nil)
-		r.must(err)
-		r.response(200, sip.REFER)
-		r.told("refer", "active;expires=240", "SIP/2.0 100 Trying")
-		invite := r.request(sip.INVITE)
+		call, invite := bob.follow(asked)
 		bob.send(sip.SUBSCRIBE, "", sip.Field{Name: "Event", Value: "refer"}, sip.Field{Name: "Expires", Value: "30"})
 		r.response(200, sip.SUBSCRIBE)
 		r.told("refer", "active;expires=30", "SIP/2.0 100 Trying")
@@ -416,12 +415,7 @@ func TestReferralLapses(t *testing.T) {
 func TestReferralOutlivesTheCall(t *testing.T) {
 	bubble(t, func(r *rig) {
 		s, bob, asked := r.asked()
-		ref, _ := bob.refer(asked, "<sip:carol@example.net>")
-		_, err := ref.Accept(r.t.Context(), nil)
-		r.must(err)
-		r.response(200, sip.REFER)
-		r.told("refer", "active;expires=240", "SIP/2.0 100 Trying")
-		invite := r.request(sip.INVITE)
+		_, invite := bob.follow(asked)
 		bob.send(sip.BYE, "")
 		r.response(200, sip.BYE)
 		r.ended(s, session.EndBye, true)
