@@ -209,3 +209,30 @@ func TestCallLateOffer(t *testing.T) {
 	ours.hangup()
 	theirs.waitEvent("ended")
 }
+
+// TestCallMusicOnHold: whom we hold hears the music and not us, and us again when the hold is over.
+//
+// Only a foreign peer can judge that it goes on playing what comes to it while it is held.
+func TestCallMusicOnHold(t *testing.T) {
+	forPeers(t, func(t *testing.T, peer peer) {
+		k := startKamailio(t, kamailioOptions{})
+		alice, bob := newUA(t, k, "alice", sipua.Config{}), registeredPage(t, k, "bob", peer.opts)
+		music := alice.newCall() // for its tone
+		ours, theirs := connected(t, alice, bob, true, rtc.Options{Codecs: []string{"PCMU"}, HoldTracks: []rtc.Track{music.track}})
+		theirs.waitAudio(25)
+		music.Session = ours.Session
+		ours.do("Hold", ours.Hold)
+		ours.wantHold(true, false)
+		theirs.waitQuiet() // no music is written yet
+		go music.playTone()
+		theirs.waitStats("music", func(first, _, now mediaStats) bool {
+			return now.InPackets-first.InPackets >= 25 && now.InEnergy-first.InEnergy > audible
+		})
+		ours.do("Unhold", ours.Unhold)
+		ours.wantHold(false, false)
+		ours.waitAudio(25)
+		theirs.waitAudio(25)
+		ours.hangup()
+		theirs.waitEvent("ended")
+	}, jsSIP, sipJS)
+}

@@ -98,11 +98,18 @@ func (c *pageCall) waitOver() event {
 
 func (c *pageCall) do(cmd string, more map[string]any) {
 	c.p.t.Helper()
+	if err := c.try(cmd, more); err != nil {
+		c.p.t.Fatalf("page of %s: %v", c.p.User, err)
+	}
+}
+
+// try is do for what may fail.
+func (c *pageCall) try(cmd string, more map[string]any) error {
 	args := map[string]any{"call": c.id}
 	for k, v := range more {
 		args[k] = v
 	}
-	c.p.do(cmd, args, nil)
+	return c.p.b.command(c.p.id, cmd, args, nil)
 }
 
 // progress sends a provisional response, 183 with a description, reliably if asked; SIP.js has it.

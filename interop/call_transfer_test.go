@@ -299,3 +299,51 @@ func TestReplaceByUs(t *testing.T) {
 		third.waitEvent("ended")
 	}, jsSIP, sipJS)
 }
+
+// TestReferOutsideOfCalls: bob calls a page because alice asks him to, in no call of theirs, and tells her how it goes; with
+// norefersub he does not.
+//
+// Only a foreign proxy can judge the dialog that such a REFER makes, and carries its NOTIFYs by its route set; only a
+// foreign target whether the call that comes of it is one.
+func TestReferOutsideOfCalls(t *testing.T) {
+	t.Parallel()
+	k := startKamailio(t, kamailioOptions{})
+	asked := make(chan *session.Referral, 1)
+	alice := newUA(t, k, "alice", sipua.Config{})
+	bob := newUA(t, k, "bob", sipua.Config{Handler: sipua.Handler{Refer: func(r *session.Referral) { asked <- r }}})
+	carol := newPage(t, k, "carol")
+	for _, silent := range []bool{false, true} {
+		before := len(alice.received("NOTIFY"))
+		result := make(chan error, 1)
+		var transfer *session.Transfer
+		go func() {
+			var err error
+			transfer, err = alice.Refer(t.Context(), "bob", "carol", &session.ReferOptions{NoSubscription: silent})
+			result <- err
+		}()
+		made := bob.newCall()
+		r := next(t, "a REFER", asked)
+		s, err := r.Accept(step(t), &session.CallOptions{Media: rtc.New(rtc.Options{Tracks: []rtc.Track{made.track}}), Handler: made.handler()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		made.Session = s
+		go made.talk()
+		theirs := carol.waitCall()
+		theirs.answer()
+		theirs.waitEvent("confirmed")
+		if err := next(t, "the answer to the REFER", result); err != nil {
+			t.Fatal(err)
+		}
+		if err := transfer.Wait(step(t)); err != nil {
+			t.Errorf("without subscription %v: %v", silent, err)
+		}
+		switch heard := len(alice.received("NOTIFY")) - before; {
+		case silent && heard > 0, !silent && heard < 2:
+			t.Errorf("without subscription %v: %d NOTIFYs", silent, heard)
+		}
+		theirs.waitAudio(25)
+		theirs.hangup()
+		theirs.waitEvent("ended")
+	}
+}

@@ -4,6 +4,7 @@ package interop_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/pion/interceptor"
@@ -12,6 +13,7 @@ import (
 	"github.com/gosipua/sipua"
 	"github.com/gosipua/sipua/session"
 	"github.com/gosipua/sipua/session/rtc"
+	"github.com/gosipua/sipua/sip"
 )
 
 // mirror sends back the video that a call receives, which nothing here can encode.
@@ -109,4 +111,33 @@ func TestCallVideoAdded(t *testing.T) {
 			})
 		}
 	}, jsSIP, sipJS)
+}
+
+// TestCallOfferRefused: we refuse the video that a page wants to add, and the call goes on as it was. With JsSIP no refused
+// offer can be tried: it ends the call over one.
+//
+// Only a browser can judge that a 488 leaves its media as they were, as ours.
+func TestCallOfferRefused(t *testing.T) {
+	t.Parallel()
+	k := startKamailio(t, kamailioOptions{})
+	alice, bob := newUA(t, k, "alice", sipua.Config{}), newSIPJSPage(t, k, "bob")
+	alice.judge = func(o *session.Offer) {
+		kinds, err := rtc.Offered(o.Description())
+		if _, video := kinds[rtc.Video]; err != nil || !video {
+			t.Errorf("offered %v, %v", kinds, err)
+		}
+		if err := o.Reject(sip.StatusNotAcceptableHere, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	ours, theirs := connected(t, alice, bob, false, rtc.Options{Codecs: []string{"PCMU"}})
+	ours.waitAudio(25)
+	theirs.camera()
+	if err := theirs.try("renegotiate", nil); err == nil || !strings.Contains(err.Error(), "answered 488") {
+		t.Errorf("the page's offer: %v, want 488", err)
+	}
+	ours.waitAudio(25)
+	theirs.waitAudio(25)
+	ours.hangup()
+	theirs.waitEvent("ended")
 }
