@@ -32,9 +32,9 @@ type HoldChange uint8
 
 // What an offer does about hold.
 const (
-	HoldAsIs HoldChange = iota
-	HoldOn
-	HoldOff
+	HoldAsIs HoldChange = iota // the new offer holds where the last one did
+	HoldOn                     // the far end is put on hold (RFC 3264 §8.4)
+	HoldOff                    // it is taken off
 )
 
 // Hold puts the far end on hold: we go on sending, it stops (RFC 3264 §8.4).

@@ -53,7 +53,7 @@ func (r *Reliability) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// ErrUnreliable: the caller takes no reliable provisional responses (RFC 3262
+// ErrUnreliable says that the caller takes no reliable provisional responses (RFC 3262
 // §3), which alone can carry what was asked.
 var ErrUnreliable = errors.New("session: caller takes no reliable provisional responses")
 
