@@ -97,6 +97,7 @@ func (r *Registrar) removed(err error) { // [locked]
 	r.unbind(err)
 	r.leaving.settle(err)
 	r.do(next, false)
+	r.readyUnregistered()
 }
 
 // contact is our Contact with what RFC 5626 §4.2 asks for.
@@ -239,6 +240,7 @@ func (r *Registrar) failed(err error) { // [locked]
 func (r *Registrar) note(err error, in input) { // [locked]
 	r.reg.Err = err
 	r.step(in)
+	r.readyUnregistered()
 	r.log(err)
 	r.tell(EventFailed, err)
 	r.wanting.settle(err)
@@ -270,6 +272,7 @@ func (r *Registrar) accepted(res *sip.Response) { // [locked]
 	r.lapse.Stop()
 	r.lapse = r.core.After(b.expires, r.lapsed)
 	r.step(inAccepted)
+	r.core.FlowReady(r.flow)
 	r.tell(kind, nil)
 	r.wanting.settle(nil)
 }
@@ -333,6 +336,15 @@ func (r *Registrar) takeFlow() { // [locked]
 	}
 	r.flow, r.server, r.interval = f, info.Server, 0
 	r.step(inFlowUp)
+	r.readyUnregistered()
+}
+
+// readyUnregistered tells the core that the flow is as good as it gets: no
+// registration is wanted, or none can be had.
+func (r *Registrar) readyUnregistered() { // [locked]
+	if r.m.state == Unregistered || r.m.state == Refused {
+		r.core.FlowReady(r.flow)
+	}
 }
 
 // flowLost takes the loss of the flow. Register goes on waiting for the next one.

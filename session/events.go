@@ -55,6 +55,10 @@ type Handler struct {
 	// somebody else (RFC 3515). r may be decided on later. Nil answers 603.
 	Refer func(s *Session, r *Referral)
 
+	// Condition tells what is wrong with a call that goes on all the same, whenever
+	// that changes: the zero value when it is all right again.
+	Condition func(s *Session, c Condition)
+
 	// Transfer tells how a transfer that Refer or ReferTo asked for goes on
 	// (RFC 3515 §2.4.5). It may follow the end of the call, which the far end is
 	// free to leave before it has called.
@@ -97,6 +101,7 @@ const (
 	eventHold
 	eventMute
 	eventIdentity
+	eventCondition
 )
 
 // tellNewest queues an event that is not lost: when the application is too far

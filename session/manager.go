@@ -82,6 +82,10 @@ type Options struct {
 	// ForceRefresher makes us the refresher of calls that we make, where the far
 	// end would choose (RFC 4028 §7.1).
 	ForceRefresher bool
+	// Condition is told of each change of a call's Condition, with the one before,
+	// besides the call's own Handler. It is called with the core's mutex held and
+	// must not block. Nil: nobody is told.
+	Condition func(s *Session, now, was Condition)
 	// Logger gets what goes wrong without anybody to return it to. Nil
 	// discards.
 	Logger *slog.Logger
@@ -139,6 +143,8 @@ func NewManager(o Options) *Manager {
 	o.Core.Handle(sip.REFER, m.receiveRefer)
 	o.Core.Handle(sip.SUBSCRIBE, receiveSubscribe)
 	o.Core.HandleReplaces(m.receiveReplaces)
+	o.Core.WatchFlows(m.flowChanged)
+	o.Core.WatchReady(m.flowReady)
 	for _, method := range []sip.Method{sip.BYE, sip.UPDATE, sip.INFO, sip.NOTIFY} {
 		o.Core.Handle(method, outside)
 	}

@@ -51,6 +51,7 @@ type Session struct {
 	handler    Handler
 	factory    MediaFactory
 	muted      MuteSet
+	condition  Condition
 	packages   []string // Info Packages we take
 	local      sip.NameAddr
 	remote     sip.NameAddr

@@ -23,20 +23,21 @@ type Core struct {
 
 	mu sync.Mutex
 	// guarded by mu
-	closed   error // why the core is closed; nil: it is not
-	layer    *transaction.Layer
-	identity identity
-	links    []*link // flows that are up, the current one last
-	watchers []func(f Flow, info FlowInfo, up bool, err error)
-	dialogs  map[dialog.ID]attached
-	handlers []handler // one for each method that has one
-	expected map[halfDialog]func(in *Incoming)
-	replaces func(in *Incoming, r sip.Replaces, d *dialog.Dialog, u Usage)
-	trust    trust
-	timers   int         // that neither ran nor were stopped
-	parked   []*Outgoing // those that wait for a flow or for credentials, oldest first
-	cancels  []*Outgoing // those whose CANCEL waits for a flow
-	stats    Stats
+	closed    error // why the core is closed; nil: it is not
+	layer     *transaction.Layer
+	identity  identity
+	links     []*link // flows that are up, the current one last
+	watchers  []func(f Flow, info FlowInfo, up bool, err error)
+	readiness []func(f Flow, info FlowInfo) // watchers of flows that become ready
+	dialogs   map[dialog.ID]attached
+	handlers  []handler // one for each method that has one
+	expected  map[halfDialog]func(in *Incoming)
+	replaces  func(in *Incoming, r sip.Replaces, d *dialog.Dialog, u Usage)
+	trust     trust
+	timers    int         // that neither ran nor were stopped
+	parked    []*Outgoing // those that wait for a flow or for credentials, oldest first
+	cancels   []*Outgoing // those whose CANCEL waits for a flow
+	stats     Stats
 }
 
 // handler takes the initial requests of a method.
@@ -222,4 +223,10 @@ func (c *Core) Expect(callID, localTag string, fn func(in *Incoming)) {
 // why), in the order of the calls to WatchFlows. Locked, and so is fn.
 func (c *Core) WatchFlows(fn func(f Flow, info FlowInfo, up bool, err error)) {
 	c.watchers = append(slices.Clip(c.watchers), fn)
+}
+
+// WatchReady has fn called for each flow that becomes ready, as FlowReady says.
+// Locked, and so is fn.
+func (c *Core) WatchReady(fn func(f Flow, info FlowInfo)) {
+	c.readiness = append(slices.Clip(c.readiness), fn)
 }

@@ -32,6 +32,7 @@ type link struct {
 	info     FlowInfo
 	via      string         // our Via up to its branch
 	services []sip.NameAddr // Service-Route of the registration on the flow
+	ready    bool           // what is sent to us arrives over it
 }
 
 func (c *Core) newLink(f Flow, info FlowInfo) *link {
@@ -118,6 +119,31 @@ func (c *Core) FlowUp(f Flow, info FlowInfo) {
 			o.leave()
 		}
 	}
+}
+
+// FlowReady tells the core that what others send us arrives over f: we are
+// registered on it, or do not want to be. The first time watchers hear of it.
+// Locked.
+func (c *Core) FlowReady(f Flow) {
+	k := c.linkOf(f)
+	if k == nil || k.ready || c.closed != nil {
+		return
+	}
+	k.ready = true
+	for _, fn := range c.readiness {
+		fn(f, k.info)
+	}
+}
+
+// ReadyFlow returns the newest flow that is ready, false when there is none.
+// Locked.
+func (c *Core) ReadyFlow() (Flow, FlowInfo, bool) {
+	for i := len(c.links) - 1; i >= 0; i-- {
+		if k := c.links[i]; k.ready {
+			return k.Flow, k.info, true
+		}
+	}
+	return nil, FlowInfo{}, false
 }
 
 // FlowDown tells the core that f is gone and why. It takes the lock.

@@ -99,6 +99,16 @@ func (c *Core) Send(o *Outgoing) {
 // dialogs from. nil before the first one has left. Locked.
 func (o *Outgoing) Sent() *sip.Request { return o.sent }
 
+// SentOn returns the flow that has the newest attempt: the one it left on, or
+// after the loss of that the one its responses come on. nil before the first has
+// left. Locked.
+func (o *Outgoing) SentOn() Flow {
+	if o.try == nil {
+		return nil
+	}
+	return o.try.Link().Flow
+}
+
 // Abandon stops the callbacks; a transaction runs out by itself, what has not
 // left yet never will. Locked.
 func (o *Outgoing) Abandon() {
