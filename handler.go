@@ -38,16 +38,24 @@ type Handler struct {
 	// that answers it. Default nil: 200 (RFC 3261 §11.2).
 	Options func(ctx context.Context, req *sip.Request) sip.StatusCode
 
-	// Connection tells each change of the connection to the servers. Default
-	// none.
+	// Event tells everything about how we are reached, in order: the connections to
+	// the servers, the registration, calls that are degraded and that recover, and
+	// the machine's sleep. To an application that has left 1,024 events waiting the
+	// newest of each server's connection, of each call and of the registration is
+	// told only, in the place of those before. Default none.
+	Event func(Event)
+
+	// Connection tells each change of the connection to the servers: a part of what
+	// Event tells. Default none.
 	Connection func(ConnectionEvent)
 
 	// Registration tells each change of the registration, the failures with
-	// their reason. Default none.
+	// their reason: a part of what Event tells. Default none.
 	Registration func(registrar.Event)
 
 	// Closed is called once, after Close or Shutdown has ended the UA: Message,
-	// Options, Connection and Registration are not called again. Default none.
+	// Options, Event, Connection and Registration are not called again. Default
+	// none.
 	Closed func()
 }
 

@@ -32,6 +32,7 @@ func TestEndFromHandlers(t *testing.T) {
 			"State": func(c *sipua.Config, f func()) {
 				c.Handler.Session.State = func(*session.Session, session.State) { f() }
 			},
+			"Event":        func(c *sipua.Config, f func()) { c.Handler.Event = func(sipua.Event) { f() } },
 			"Connection":   func(c *sipua.Config, f func()) { c.Handler.Connection = func(sipua.ConnectionEvent) { f() } },
 			"Registration": func(c *sipua.Config, f func()) { c.Handler.Registration = func(registrar.Event) { f() } },
 			"Message": func(c *sipua.Config, f func()) {

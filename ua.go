@@ -35,6 +35,7 @@ type UA struct {
 	register bool
 	log      *slog.Logger
 	ready    *readiness
+	servers  flowServers
 	end      ending
 }
 
@@ -134,21 +135,12 @@ func (ua *UA) wireTransport(cfg *Config) {
 		FailBack:          ua.failBack(cfg.FailBack),
 		Logger:            cfg.Logger,
 		Events: transport.Events{
-			Connecting: func(s WSServer, attempt int) {
-				ua.connection(ConnectionEvent{State: Connecting, Server: s, Attempt: attempt})
-			},
-			Failed: func(s WSServer, err error, retryIn time.Duration) {
-				ua.ready.failed(err)
-				ua.connection(ConnectionEvent{State: ConnectFailed, Server: s, Err: err, RetryIn: retryIn})
-			},
-			Up:      ua.flowUp,
-			Message: func(f *transport.Flow, data []byte) { ua.core.Receive(f, data) },
-			TooLong: func(f *transport.Flow, head []byte) { ua.core.ReceiveTooLong(f, head) },
-			Down: func(f *transport.Flow, err error) {
-				ua.ready.failed(err)
-				ua.connection(ConnectionEvent{State: Disconnected, Server: f.Server(), Err: err})
-				ua.core.FlowDown(f, err)
-			},
+			Connecting: ua.connecting,
+			Failed:     ua.connectFailed,
+			Up:         ua.flowUp,
+			Message:    func(f *transport.Flow, data []byte) { ua.core.Receive(f, data) },
+			TooLong:    func(f *transport.Flow, head []byte) { ua.core.ReceiveTooLong(f, head) },
+			Down:       ua.flowDown,
 		},
 	})
 }
@@ -159,18 +151,6 @@ func (ua *UA) failBack(wanted bool) func() bool {
 		return nil
 	}
 	return func() bool { return !ua.calls.Busy() }
-}
-
-func (ua *UA) flowUp(f *transport.Flow) {
-	s := f.Server()
-	host, port := s.HostPort()
-	ua.connection(ConnectionEvent{State: Connected, Server: s})
-	ua.core.FlowUp(f, core.FlowInfo{
-		Server: s.URL, Secure: s.Secure(), Host: host, Port: port, Local: f.LocalAddr().String(),
-	})
-	if !ua.register {
-		ua.ready.done(nil)
-	}
 }
 
 func (ua *UA) wireRegistrar(cfg *Config) {
@@ -232,40 +212,9 @@ func (ua *UA) wireCalls(cfg *Config) {
 		MinSE:           cfg.MinSE,
 		RefreshMethod:   cfg.SessionTimersRefreshMethod,
 		ForceRefresher:  cfg.SessionTimersForceRefresher,
+		Condition:       ua.condition,
 		Logger:          cfg.Logger,
 	})
-}
-
-// eventKind names the events of which an application that is far behind gets the
-// newest only.
-type eventKind uint8
-
-const (
-	eventConnection eventKind = iota
-	eventRegistration
-)
-
-// connection tells the application of a change of the connection.
-func (ua *UA) connection(e ConnectionEvent) {
-	if h := ua.handler.Connection; h != nil {
-		ua.events.PushNewest(eventConnection, func() { h(e) })
-	}
-}
-
-// registration takes a change of the registration.
-func (ua *UA) registration(e registrar.Event) {
-	switch e.Kind {
-	case registrar.EventRegistered:
-		ua.ready.done(nil)
-	case registrar.EventFailed:
-		ua.ready.failed(e.Err)
-		if isRefusal(e.Err) {
-			ua.ready.done(e.Err)
-		}
-	}
-	if h := ua.handler.Registration; h != nil {
-		ua.events.PushNewest(eventRegistration, func() { h(e) })
-	}
 }
 
 // isRefusal reports whether a REGISTER failed by the registrar's decision and

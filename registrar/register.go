@@ -298,7 +298,7 @@ func (r *Registrar) unbind(err error) { // [locked]
 
 func (r *Registrar) tell(kind EventKind, err error) { // [locked]
 	if r.o.Event != nil {
-		r.o.Event(Event{Kind: kind, Registration: r.snapshot(), Err: err})
+		r.o.Event(Event{Kind: kind, Registration: r.snapshot(), Flow: r.number, Err: err})
 	}
 }
 
@@ -334,7 +334,7 @@ func (r *Registrar) takeFlow() { // [locked]
 	if !ok {
 		return
 	}
-	r.flow, r.server, r.interval = f, info.Server, 0
+	r.flow, r.server, r.number, r.interval = f, info.Server, f.ID(), 0
 	r.step(inFlowUp)
 	r.readyUnregistered()
 }

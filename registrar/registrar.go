@@ -65,6 +65,7 @@ type Registrar struct {
 	reg      Registration
 	flow     core.Flow
 	server   string         // of flow
+	number   uint64         // of flow, also after its loss
 	out      *core.Outgoing // the REGISTER under way
 	counted  *sip.Request   // the newest attempt of out that back knows of
 	seq      uint32

@@ -46,6 +46,7 @@ func (k EventKind) String() string {
 type Event struct {
 	Kind         EventKind
 	Registration Registration // as it is now
+	Flow         uint64       // core.Flow.ID of the flow that this is about: the one used last
 	// Err says why: always with EventFailed; with EventUnregistered unless the
 	// registrar confirmed the removal that was asked for.
 	Err error

@@ -20,6 +20,19 @@ type Condition struct {
 // Degraded reports whether anything is wrong.
 func (c Condition) Degraded() bool { return c.Unreachable || c.Silent }
 
+// String tells what is wrong, in words.
+func (c Condition) String() string {
+	switch {
+	case c.Unreachable && c.Silent:
+		return "unreachable and silent"
+	case c.Unreachable:
+		return "unreachable"
+	case c.Silent:
+		return "silent"
+	}
+	return "all right"
+}
+
 // Condition is what is wrong with the call now.
 func (s *Session) Condition() Condition {
 	s.m.core.Lock()
