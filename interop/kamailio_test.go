@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"text/template"
@@ -26,6 +27,11 @@ const sipDomain = "sip.test"
 var users = []string{"alice", "bob", "carol", "dave"}
 
 const passwordPrefix = "secret-"
+
+// crowdUsers are further accounts, as a regular expression; crowdUser names one.
+const crowdUsers = "crowd[0-9]+"
+
+func crowdUser(n int) string { return fmt.Sprintf("crowd%d", n) }
 
 // password is the password of one of users.
 func password(user string) string { return passwordPrefix + user }
@@ -46,6 +52,7 @@ type kamailioOptions struct {
 	NoOutbound          bool   // no RFC 5626: no Flow-Timer, no flow token in Record-Route
 	FlowTimer           int    // seconds in Flow-Timer; from 100 on, 5.6.3 ends the field with CR NUL. 0: 25
 	PingAfter           int    // seconds of silence until the server sends a WebSocket ping. 0: 30
+	Crowd               bool   // the accounts of a soak are known as well, see crowdUser
 }
 
 // kamailioConfig is what kamailio.cfg.tmpl is filled with.
@@ -93,11 +100,15 @@ func startKamailio(t testing.TB, opts kamailioOptions) *kamailio {
 		http:     fmt.Sprintf("http://127.0.0.1:%d", ws),
 		instance: fmt.Sprintf("kamailio-%d-%d", os.Getpid(), ws),
 	}
+	accounts := users
+	if opts.Crowd {
+		accounts = append(slices.Clip(users), crowdUsers)
+	}
 	k.configure(t, kamailioConfig{
 		kamailioOptions: opts.withDefaults(),
 		WSPort:          ws, WSSPort: wss, UDPPort: udp,
 		Certificate: cert.certFile, Key: cert.keyFile,
-		Domain: sipDomain, Users: strings.Join(users, "|"), PasswordPrefix: passwordPrefix,
+		Domain: sipDomain, Users: strings.Join(accounts, "|"), PasswordPrefix: passwordPrefix,
 		Instance: k.instance, ConnectionLifetime: 130,
 		GRUU: !opts.NoGRUU, Outbound: !opts.NoOutbound,
 	})
