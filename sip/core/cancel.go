@@ -3,26 +3,36 @@ package core
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/sip/transaction"
 )
+
+// cancelLimit is how long the CANCEL of an INVITE that ended without a flow waits
+// for the next one. By then a proxy has given the INVITE up itself: that is Timer
+// C (RFC 3261 §16.6).
+const cancelLimit = 3 * time.Minute
 
 // cancellation is what an INVITE knows of its CANCEL.
 type cancellation struct {
 	try         *transaction.Client // of the newest CANCEL; few requests ever need one
 	wanted      bool
 	sent        bool
+	blind       bool // it was sent before any provisional response
 	provisional bool // one has come for the newest attempt: a CANCEL may go
 	fields      []sip.Field
+	limit       *Timer // it outlives its INVITE, until then
 }
 
 // Cancel ends a pending INVITE: with a CANCEL now, or as soon as a provisional
 // response has come, always for the newest attempt, with fields (Reason) added
-// to it. While it waits for a flow or for credentials it fails with
-// context.Canceled at once. A 2xx that wins still comes to OnResponse; without
-// any final response OnFail gets a *sip.TimeoutError 64·T1 after the CANCEL.
-// Locked.
+// to it. Where the flow is gone it goes on the next one to the same server,
+// also without a provisional response and after the INVITE has failed, for up
+// to 3 minutes. While the INVITE waits for a flow or for credentials it fails
+// with context.Canceled at once. A 2xx that wins still comes to OnResponse;
+// without any final response OnFail gets a *sip.TimeoutError 64·T1 after the
+// CANCEL. Locked.
 //
 // RFC 3261 §9.1.
 func (o *Outgoing) Cancel(fields ...sip.Field) {
@@ -43,41 +53,67 @@ func (o *Outgoing) Cancel(fields ...sip.Field) {
 // sendCancel sends the CANCEL if it is wanted and may go now.
 func (o *Outgoing) sendCancel() {
 	c := o.core
-	if !o.cancel.wanted || o.cancel.sent || !o.cancel.provisional || o.phase != pending {
+	if !o.cancel.wanted || o.cancel.sent || o.phase != pending && o.cancel.limit == nil {
 		return
 	}
-	k := o.try.Link()
-	if k.Down() {
-		next := c.sameServer(k.Server)
-		if next == nil {
-			if !slices.Contains(c.cancels, o) {
-				c.cancels = append(c.cancels, o)
-			}
-			return
+	k, blind := o.cancelLink()
+	if k == nil {
+		if !slices.Contains(c.cancels, o) {
+			c.cancels = append(c.cancels, o)
 		}
-		k = &next.Link
+		return
 	}
 	req, err := transaction.NewCancel(o.sent, o.cancel.fields...)
 	if err != nil { // fields that cannot be sent
 		req, _ = transaction.NewCancel(o.sent)
 	}
-	o.cancel.sent = true
+	o.forgetCancel()
+	o.cancel.sent, o.cancel.blind = true, blind
 	o.cancel.try = new(transaction.Client)
 	c.layer.Request(o.cancel.try, k, req, (*cancelUser)(o))
 	o.try.Canceled()
 }
 
-// forgetCancel is for an INVITE that is over: a CANCEL that still waits for a
-// flow has nothing to cancel any more.
-func (o *Outgoing) forgetCancel() {
-	o.core.cancels = slices.DeleteFunc(o.core.cancels, func(p *Outgoing) bool { return p == o })
+// cancelLink returns the flow for the CANCEL, nil while it cannot go. blind: no
+// provisional response has come. RFC 3261 §9.1 has it wait for one so that it
+// does not overtake the INVITE; but that is on a flow that is gone, has arrived or
+// never will, and what was answered is lost with it.
+func (o *Outgoing) cancelLink() (k *transaction.Link, blind bool) {
+	k, blind = o.try.Link(), !o.cancel.provisional
+	switch {
+	case !k.Down() && !blind:
+		return k, false
+	case !k.Down(), blind && o.Dialog != nil: // the BYE of its dialog does more
+		return nil, false
+	}
+	if next := o.core.sameServer(k.Server); next != nil {
+		return &next.Link, blind
+	}
+	return nil, false
 }
 
-// cancelOn sends the CANCELs that waited for a flow to the server of k.
-func (c *Core) cancelOn(k *link) {
-	due := c.cancels
-	c.cancels = nil
-	for _, o := range due {
+// forgetCancel is for an INVITE that is over: a CANCEL that still waits has
+// nothing to cancel any more.
+func (o *Outgoing) forgetCancel() {
+	o.core.cancels = slices.DeleteFunc(o.core.cancels, func(p *Outgoing) bool { return p == o })
+	o.cancel.limit.Stop()
+	o.cancel.limit = nil
+}
+
+// cancelAfterwards has an INVITE canceled that failed for want of a flow: who is
+// behind the server rings on otherwise.
+func (o *Outgoing) cancelAfterwards() {
+	if o.cancel.sent || o.core.closed != nil {
+		return
+	}
+	o.cancel.wanted = true
+	o.cancel.limit = o.core.After(cancelLimit, o.forgetCancel)
+	o.sendCancel()
+}
+
+// cancelOn sends the CANCELs that waited for a flow.
+func (c *Core) cancelOn() {
+	for _, o := range slices.Clone(c.cancels) {
 		o.sendCancel()
 	}
 }
@@ -86,7 +122,13 @@ func (c *Core) cancelOn(k *link) {
 // does not matter: the INVITE gets its own final response.
 type cancelUser Outgoing
 
-func (u *cancelUser) Response(*sip.Response) {}
+// Response notes that a CANCEL without a provisional response found no INVITE:
+// should one come all the same, the next CANCEL follows.
+func (u *cancelUser) Response(res *sip.Response) {
+	if u.cancel.blind && res.StatusCode() == sip.StatusCallDoesNotExist {
+		u.cancel.sent, u.cancel.blind = false, false
+	}
+}
 
 // Fail sends the CANCEL again on the next flow if this one was lost.
 func (u *cancelUser) Fail(error) {

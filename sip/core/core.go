@@ -36,7 +36,7 @@ type Core struct {
 	trust     trust
 	timers    int         // that neither ran nor were stopped
 	parked    []*Outgoing // those that wait for a flow or for credentials, oldest first
-	cancels   []*Outgoing // those whose CANCEL waits for a flow
+	cancels   []*Outgoing // those whose CANCEL waits for a flow or a provisional response
 	stats     Stats
 }
 
@@ -131,6 +131,9 @@ func (c *Core) Close(err error) {
 	c.closed = err
 	for len(c.parked) > 0 {
 		c.parked[0].fail(err)
+	}
+	for len(c.cancels) > 0 {
+		c.cancels[0].forgetCancel()
 	}
 	c.layer.Close(err)
 }

@@ -113,7 +113,7 @@ func (c *Core) FlowUp(f Flow, info FlowInfo) {
 	for _, fn := range c.watchers {
 		fn(f, info, true, nil)
 	}
-	c.cancelOn(k)
+	c.cancelOn()
 	for _, o := range slices.Clone(c.parked) {
 		if o.phase == waiting {
 			o.leave()

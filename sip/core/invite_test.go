@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/gosipua/sipua/sip"
+	"github.com/gosipua/sipua/sip/core"
 	"github.com/gosipua/sipua/sip/digest"
 )
 
@@ -296,7 +298,180 @@ func TestCancelAcrossFlows(t *testing.T) {
 			if !errors.Is(s.err, net.ErrClosed) || s.at != 32*time.Second {
 				t.Errorf("error %v at %v", s.err, s.at)
 			}
+			r.sleep(2 * time.Minute)
+			r.up(2, "wss://other.example.com")
+			r.nothing()
+			r.up(3, server)
+			r.request(sip.CANCEL) // late, but who is rung is still rung
+			r.down()
+			r.up(4, server)
+			r.nothing()
+			r.empty()
 		})
+	})
+	t.Run("no flow comes in time", func(t *testing.T) {
+		run(t, options(), func(r *rig) {
+			s := r.send(sip.INVITE, nil)
+			r.answer(r.request(sip.INVITE), 180)
+			r.down()
+			s.cancel()
+			r.sleep(32*time.Second + 3*time.Minute)
+			r.empty()
+			r.up(2, server)
+			r.nothing()
+		})
+	})
+	t.Run("the INVITE fails with its flow", func(t *testing.T) {
+		run(t, options(), func(r *rig) {
+			s := r.send(sip.INVITE, nil)
+			invite := r.request(sip.INVITE)
+			r.answer(invite, 180)
+			r.down()
+			r.sleep(time.Minute)
+			if !errors.Is(s.err, net.ErrClosed) || s.at != 32*time.Second {
+				t.Errorf("error %v at %v", s.err, s.at)
+			}
+			r.up(2, server)
+			if cancel := r.request(sip.CANCEL); cancel.Via() != invite.Via() {
+				t.Errorf("Via %v", cancel.Via())
+			}
+		})
+	})
+	t.Run("before any response", func(t *testing.T) {
+		run(t, options(), func(r *rig) {
+			s := r.send(sip.INVITE, nil)
+			invite := r.request(sip.INVITE)
+			s.cancel()
+			r.nothing()
+			r.down()
+			r.sleep(time.Second)
+			r.up(2, server)
+			cancel := r.request(sip.CANCEL)
+			if cancel.Via() != invite.Via() {
+				t.Errorf("Via %v", cancel.Via())
+			}
+			r.answer(cancel, 481)
+			r.nothing()
+			r.answer(invite, 100) // it comes late
+			r.answer(r.request(sip.CANCEL), 200)
+			r.answer(invite, 487)
+			r.request(sip.ACK)
+			s.got(100, 487)
+		})
+	})
+	t.Run("before any response, in a dialog", func(t *testing.T) {
+		run(t, options(), func(r *rig) {
+			_, d := r.called()
+			r.request(sip.ACK)
+			s := r.send("", func(s *sending) {
+				r.locked(func() { s.Request = d.NewRequest(sip.INVITE) })
+				s.Dialog = d
+			})
+			r.request(sip.INVITE)
+			s.cancel()
+			r.down()
+			r.up(2, server)
+			r.sleep(time.Minute)
+			r.nothing() // a BYE does more
+			if !errors.Is(s.err, net.ErrClosed) {
+				t.Errorf("error %v", s.err)
+			}
+			r.empty()
+		})
+	})
+	t.Run("closed while it waits", func(t *testing.T) {
+		run(t, options(), func(r *rig) {
+			r.send(sip.INVITE, nil)
+			r.answer(r.request(sip.INVITE), 180)
+			r.down()
+			r.sleep(time.Minute)
+			r.Close(nil)
+			r.empty()
+		})
+	})
+}
+
+// empty checks that the core keeps nothing.
+func (r *rig) empty() {
+	r.Helper()
+	r.sleep(time.Minute)
+	r.locked(func() {
+		if got := r.Holdings(); got != (core.Holdings{}) {
+			r.Errorf("left: %+v", got)
+		}
+	})
+}
+
+// TestRenew: the same request again, as another call.
+func TestRenew(t *testing.T) {
+	o := withPassword()
+	o.PreloadedRoute = true
+	run(t, o, func(r *rig) {
+		s := r.send(sip.INVITE, func(s *sending) {
+			s.Referred = true
+			if err := s.Request.SetBody("application/sdp", []byte("v=0\r\n")); err != nil {
+				t.Fatal(err)
+			}
+		})
+		r.locked(func() {
+			if (&core.Outgoing{}).Renew() != nil {
+				t.Error("what never left was renewed")
+			}
+		})
+		invite := r.request(sip.INVITE)
+		r.answer(invite, 180)
+		r.down()
+		r.flow = &flow{id: 2}
+		r.FlowUp(r.flow, core.FlowInfo{Server: "wss://other.example.com", Secure: true, Host: "other.example.com"})
+		again := &sending{r: r}
+		r.locked(func() {
+			again.Outgoing = *s.Renew()
+			if !again.Referred {
+				t.Error("it forgot that it was referred")
+			}
+			again.OnResponse = func(res *sip.Response) { again.responses = append(again.responses, res) }
+			r.Send(&again.Outgoing)
+		})
+		next := r.request(sip.INVITE)
+		if next.CallID() == invite.CallID() || next.From().Tag() == invite.From().Tag() || next.From().URI != invite.From().URI ||
+			next.CSeq().Seq != 1 || len(next.Headers("Via")) != 1 || next.Via().Branch() == invite.Via().Branch() ||
+			len(next.Headers("Contact")) != 1 || next.Header("Contact") != invite.Header("Contact") ||
+			len(next.Headers("Route")) != 1 || !strings.Contains(next.Header("Route"), "other.example.com") || string(next.Body()) != "v=0\r\n" {
+			t.Errorf("%s\nagain as\n%s", invite.AppendTo(nil), next.AppendTo(nil))
+		}
+		r.answer(next, 180)
+		again.got(180)
+		s.got(180)
+	})
+}
+
+// TestLost: while a response may come on the next flow.
+func TestLost(t *testing.T) {
+	run(t, options(), func(r *rig) {
+		s := r.send(sip.INVITE, nil)
+		lost := func(want bool) {
+			t.Helper()
+			r.locked(func() {
+				if err := s.Lost(); errors.Is(err, net.ErrClosed) != want || want == (err == nil) {
+					t.Errorf("lost: %v, want %v", err, want)
+				}
+			})
+		}
+		invite := r.request(sip.INVITE)
+		lost(false)
+		r.down()
+		lost(true)
+		r.up(2, server)
+		lost(true)
+		r.answer(invite, 180)
+		lost(false)
+		r.down()
+		lost(true)
+		r.sleep(time.Minute)
+		lost(false)
+		if s.err == nil {
+			t.Error("it did not fail")
+		}
 	})
 }
 

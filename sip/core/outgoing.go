@@ -109,6 +109,15 @@ func (o *Outgoing) SentOn() Flow {
 	return o.try.Link().Flow
 }
 
+// Lost returns why the flow of the newest attempt is gone, while a response may
+// still come on the next one to the same server; nil when it is not. Locked.
+func (o *Outgoing) Lost() error {
+	if o.phase != pending {
+		return nil
+	}
+	return o.try.Link().Err()
+}
+
 // Abandon stops the callbacks; a transaction runs out by itself, what has not
 // left yet never will. Locked.
 func (o *Outgoing) Abandon() {
@@ -214,7 +223,11 @@ func (o *Outgoing) fail(err error) {
 	}
 	o.unpark()
 	o.forgetCancel()
+	lost := o.Lost() != nil
 	o.phase = over
+	if lost && o.Dialog == nil && o.sent.Method() == sip.INVITE {
+		o.cancelAfterwards()
+	}
 	if o.OnFail != nil && !o.abandoned {
 		o.OnFail(err)
 	}

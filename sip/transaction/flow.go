@@ -18,3 +18,6 @@ type Link struct {
 
 // Down reports whether the flow is gone.
 func (k *Link) Down() bool { return k.down }
+
+// Err returns why the flow is gone, nil while it is not.
+func (k *Link) Err() error { return k.err }
