@@ -53,13 +53,14 @@ type kamailioOptions struct {
 	FlowTimer           int    // seconds in Flow-Timer; from 100 on, 5.6.3 ends the field with CR NUL. 0: 25
 	PingAfter           int    // seconds of silence until the server sends a WebSocket ping. 0: 30
 	Crowd               bool   // the accounts of a soak are known as well, see crowdUser
+	UDPPort             int    // for sipp, which is not asked for a password, and for Sibling. 0: any
+	Sibling             int    // port of UDP of another server, where a user is looked for who is not registered here
 }
 
 // kamailioConfig is what kamailio.cfg.tmpl is filled with.
 type kamailioConfig struct {
 	kamailioOptions
 	WSPort, WSSPort    int
-	UDPPort            int // for sipp, which is not asked for a password
 	Certificate, Key   string
 	Domain             string
 	Users              string // alternatives of a regular expression
@@ -91,11 +92,14 @@ func startKamailio(t testing.TB, opts kamailioOptions) *kamailio {
 	t.Helper()
 	need(t, "kamailio")
 	cert := sharedCertificate(t)
-	ws, wss, udp := freePort(t), freePort(t), freePort(t)
+	ws, wss := freePort(t), freePort(t)
+	if opts.UDPPort == 0 {
+		opts.UDPPort = freePort(t)
+	}
 	k := &kamailio{
 		WS:       fmt.Sprintf("ws://127.0.0.1:%d", ws),
 		WSS:      fmt.Sprintf("wss://127.0.0.1:%d", wss),
-		UDP:      fmt.Sprintf("127.0.0.1:%d", udp),
+		UDP:      fmt.Sprintf("127.0.0.1:%d", opts.UDPPort),
 		dir:      t.TempDir(),
 		http:     fmt.Sprintf("http://127.0.0.1:%d", ws),
 		instance: fmt.Sprintf("kamailio-%d-%d", os.Getpid(), ws),
@@ -106,7 +110,7 @@ func startKamailio(t testing.TB, opts kamailioOptions) *kamailio {
 	}
 	k.configure(t, kamailioConfig{
 		kamailioOptions: opts.withDefaults(),
-		WSPort:          ws, WSSPort: wss, UDPPort: udp,
+		WSPort:          ws, WSSPort: wss,
 		Certificate: cert.certFile, Key: cert.keyFile,
 		Domain: sipDomain, Users: strings.Join(accounts, "|"), PasswordPrefix: passwordPrefix,
 		Instance: k.instance, ConnectionLifetime: 130,

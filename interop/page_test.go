@@ -46,7 +46,8 @@ type event struct {
 	Type       string `json:"type"` // of Body
 	Body       string `json:"body"`
 
-	taken bool // by a wait; later waits for the same name mean the next one
+	at    time.Time // when it was told
+	taken bool      // by a wait; later waits for the same name mean the next one
 }
 
 // wireMessage is a SIP message as it passed the page's socket.
@@ -72,6 +73,12 @@ type pageOptions struct {
 	Peer       string // what the page runs. "": JsSIP
 	Firefox    bool   // in Firefox instead of Chromium
 	Reliable   string // SIP.js's use of 100rel: "Supported" or "Required". "": none
+
+	// of JsSIP
+	Spare    string // a second server, of less weight
+	Patient  bool   // JsSIP's own intervals between attempts to connect, instead of shorter ones
+	Timeless bool   // no session timers
+	Follow   bool   // a call that replaces another one is answered at once, with an event takenOver of the old one
 }
 
 // newPage opens a page with JsSIP in Chromium whose user is registered with k over plain WebSocket.
@@ -130,6 +137,7 @@ func openPage(t testing.TB, k *kamailio, user string, opts pageOptions) *page {
 	p.do("newUA", map[string]any{
 		"server": opts.Server, "uri": aor(user), "password": opts.Password, "expires": opts.Expires,
 		"iceServers": opts.ICEServers, "relayOnly": opts.RelayOnly, "reliable": opts.Reliable,
+		"spare": opts.Spare, "patient": opts.Patient, "timeless": opts.Timeless, "follow": opts.Follow,
 	}, nil)
 	p.waitEvent("connected")
 	return p
@@ -250,6 +258,7 @@ func (p *page) record(line []byte) {
 	if err := json.Unmarshal(line, &e); err != nil {
 		e.Name, e.Body = "unreadable", err.Error()+": "+string(line)
 	}
+	e.at = time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if e.Name == "wire" {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ type uaCall struct {
 	u         *testUA
 	track     *rtc.LocalTrack
 	loud      atomic.Int64  // packets of G.711 received that are more than silence
+	heard     pulse         // when packets came in
 	first     chan struct{} // closed with the first packet received
 	holds     chan session.HoldState
 	digits    chan session.DTMF
@@ -119,6 +121,7 @@ func (c *uaCall) talk() {
 		if err != nil {
 			return
 		}
+		c.heard.beat()
 		if n == 0 {
 			close(c.first)
 		}
@@ -132,6 +135,37 @@ func (c *uaCall) talk() {
 			return
 		}
 	}
+}
+
+// pulse measures the time between events.
+type pulse struct {
+	mu      sync.Mutex
+	last    time.Time
+	longest time.Duration
+}
+
+func (p *pulse) beat() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if !p.last.IsZero() {
+		p.longest = max(p.longest, now.Sub(p.last))
+	}
+	p.last = now
+}
+
+// mark forgets how long it has been between events so far.
+func (p *pulse) mark() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.longest = 0
+}
+
+// gap returns the longest time since mark without an event, the present one included.
+func (p *pulse) gap() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(p.longest, time.Since(p.last))
 }
 
 // playTone sends 440 Hz, 20 ms at a time, while the codec is G.711. What it could not send in time it sends at once, as its

@@ -7,6 +7,8 @@ import { report, adoptAs, nextCall, session, play, listen, dtmfSender, camera, s
 JsSIP.debug.disable()
 
 let ua, media
+let takeOver = false   // whether calls that replace one are answered at once
+let replacing = 0      // the call that the one to come wants to replace
 
 // What JsSIP hands to a handler, as far as tests ask for it.
 function describe(data = {}) {
@@ -35,7 +37,9 @@ function adopt(s) {
   })
   s.on('replaces', ({ request, accept }) => {
     report('replaces', { call, body: request.getHeader('Replaces') })
-    accept()
+    replacing = call
+    accept()   // newRTCSession comes in it
+    replacing = 0
   })
   s.on('peerconnection', ({ peerconnection }) => play(peerconnection))
   if (s.connection) play(s.connection)
@@ -55,12 +59,14 @@ const exchange = (send, target, body, type) => new Promise((resolve) => {
 })
 
 window.peer = {
-  newUA({ server, uri, password, expires, iceServers, relayOnly }) {
+  newUA({ server, spare, uri, password, expires, iceServers, relayOnly, patient, timeless, follow }) {
     media = { iceServers: iceServers || [], iceTransportPolicy: relayOnly ? 'relay' : 'all' }
+    takeOver = !!follow
+    const sockets = [{ socket: new JsSIP.WebSocketInterface(server), weight: 10 }]
+    if (spare) sockets.push({ socket: new JsSIP.WebSocketInterface(spare), weight: 1 })
     ua = new JsSIP.UA({
-      sockets: [new JsSIP.WebSocketInterface(server)],
-      uri, password, register: false, register_expires: expires || 600,
-      connection_recovery_min_interval: 1, connection_recovery_max_interval: 4,
+      sockets, uri, password, register: false, register_expires: expires || 600, session_timers: !timeless,
+      ...(patient ? {} : { connection_recovery_min_interval: 1, connection_recovery_max_interval: 4 }),
     })
     for (const name of ['connected', 'disconnected', 'registered', 'unregistered', 'registrationFailed']) {
       ua.on(name, (data) => report(name, describe(data)))
@@ -71,8 +77,14 @@ window.peer = {
     ua.on('newOptions', ({ originator }) => report('newOptions', { originator }))
     ua.on('newRTCSession', ({ originator, session: s }) => {
       if (originator !== 'remote') return   // ours are adopted where they are made
+      const call = adopt(s)
+      if (takeOver && replacing) {
+        report('takenOver', { call: replacing, body: String(call) })
+        queueMicrotask(() => window.peer.answer({ call }))   // when JsSIP has made all of it
+        return
+      }
       report('newRTCSession', {
-        call: adopt(s), originator, from: String(s.remote_identity.uri), body: s.remote_identity.display_name,
+        call, originator, from: String(s.remote_identity.uri), body: s.remote_identity.display_name,
       })
     })
     ua.start()

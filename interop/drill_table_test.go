@@ -1,0 +1,55 @@
+//go:build interop
+
+package interop_test
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// drillRow is a line of the table: what came of a drill for each subject, nil where it was not held to its end.
+type drillRow struct {
+	drill       string
+	digits      bool
+	ours, jssip *drillResult
+}
+
+// drillTable is the table of README.md.
+func drillTable(rows []drillRow) string {
+	var out strings.Builder
+	out.WriteString("| drill | | calls lost | noticed | registered again | media gap | BYE to the peers | BYE to the subject |\n" +
+		"|---|---|---|---|---|---|---|---|\n")
+	for _, row := range rows {
+		for _, r := range []struct {
+			name, subject string
+			result        *drillResult
+		}{{row.drill, "sipua", row.ours}, {"", "JsSIP", row.jssip}} {
+			fmt.Fprintf(&out, "| %s | %s | %s |\n", r.name, r.subject, r.result.cells(row.digits))
+		}
+	}
+	return out.String()
+}
+
+func (r *drillResult) cells(digits bool) string {
+	if r == nil {
+		return "failed | | | | |"
+	}
+	lost := fmt.Sprintf("%d of %d", r.lost, r.calls)
+	if digits {
+		lost += fmt.Sprintf("; digits %d of %d", r.digits, r.calls)
+	}
+	half := r.calls / 2
+	return fmt.Sprintf("%s | %s | %s | %d ms | %d of %d | %d of %d",
+		lost, when(r.noticed), when(r.registered), r.gap.Milliseconds(), r.near, half, r.far, half)
+}
+
+func when(d time.Duration) string {
+	if d == never {
+		return "–"
+	}
+	if d < time.Second {
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	}
+	return fmt.Sprintf("%.1f s", d.Seconds())
+}

@@ -1,0 +1,181 @@
+//go:build interop
+
+package interop_test
+
+import (
+	"flag"
+	"fmt"
+	"testing"
+	"time"
+)
+
+var drillsTable = flag.Bool("drills-table", false, "TestDrills holds each drill with JsSIP too, one after the other, and prints the table of README.md")
+
+// drill is something that goes wrong while calls are up.
+type drill struct {
+	name    string
+	options kamailioOptions
+	two     bool // a second Kamailio is there for the subject, of less weight
+	stays   bool // the connection outlives it
+	digits  bool // a digit is sent by INFO in every call while there is no connection
+	fault   func(*stage)
+}
+
+var drills = []drill{
+	{name: "cut (FIN)", fault: func(s *stage) { s.hit((*faultConn).cut) }},
+	{name: "reset (RST)", fault: func(s *stage) { s.hit((*faultConn).reset) }},
+	{name: "stalled", fault: func(s *stage) { s.spoil(trouble{Stall: bothWays}) }},
+	{name: "black hole upwards", fault: func(s *stage) { s.spoil(trouble{Drop: upwards}) }},
+	{name: "black hole downwards", fault: func(s *stage) { s.spoil(trouble{Drop: downwards}) }},
+	{name: "black hole both ways", fault: func(s *stage) { s.spoil(trouble{Drop: bothWays}) }},
+	{name: "half-open: the server has forgotten", fault: func(s *stage) { s.hit((*faultConn).loseServer) }},
+	{name: "half-open: the server was not told", fault: func(s *stage) { s.hit((*faultConn).loseClient) }},
+	{name: "no network for 15 s", fault: func(s *stage) { // what TCP holds back arrives in the end
+		s.proxy.suffer(trouble{Stall: bothWays})
+		time.Sleep(15 * time.Second)
+		s.proxy.suffer(trouble{})
+	}},
+	{name: "delayed by 300 ms each way", stays: true, fault: func(s *stage) { s.proxy.suffer(trouble{Delay: 300 * time.Millisecond}) }},
+	{name: "cut and refused for 5 s, a digit by INFO in each call meanwhile", digits: true, fault: func(s *stage) {
+		s.proxy.refuse()
+		s.hit((*faultConn).cut)
+		time.Sleep(time.Second)
+		for _, c := range s.calls {
+			c.near.press()
+		}
+		time.Sleep(4 * time.Second)
+		s.proxy.welcome()
+	}},
+	{name: "Kamailio restarted in order", fault: func(s *stage) { s.k.stop(s.t); s.k.start(s.t) }},
+	{name: "Kamailio killed and restarted", fault: func(s *stage) { s.k.kill(s.t); s.k.start(s.t) }},
+	{name: "Kamailio killed and down for 10 s", fault: func(s *stage) { s.k.kill(s.t); time.Sleep(10 * time.Second); s.k.start(s.t) }},
+	{name: "one byte a segment", stays: true, fault: func(s *stage) { s.proxy.suffer(trouble{Chop: true}) }},
+}
+
+// TestDrills: calls are up, twenty for the table and else eight, when the connection of the UA that has a part in all of them goes wrong, or its server
+// does. None is lost, the media go on, the UA is registered again, and calls that are hung up then, at either end, end at
+// the other.
+//
+// Only a foreign server can judge whether it knows the way back to us in calls that began on a connection which is
+// gone, and only a foreign peer whether it takes what we send to keep them.
+func TestDrills(t *testing.T) {
+	if *drillsTable {
+		var rows []drillRow
+		for _, d := range drills {
+			row := drillRow{drill: d.name, digits: d.digits}
+			t.Run(d.name, func(t *testing.T) {
+				t.Run("sipua", func(t *testing.T) { row.ours = d.hold(t, stageOurs(t, d)) })
+				t.Run("JsSIP", func(t *testing.T) { row.jssip = d.hold(t, stageJsSIP(t, d)) })
+			})
+			rows = append(rows, row)
+		}
+		fmt.Print(drillTable(rows))
+		return
+	}
+	t.Parallel()
+	for _, d := range drills {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			d.hold(t, stageOurs(t, d))
+		})
+	}
+}
+
+// hold lets it go wrong and sees what comes of it.
+func (d drill) hold(t *testing.T, s *stage) *drillResult {
+	s.waitTalk()
+	for _, c := range s.calls {
+		c.heard.mark()
+	}
+	r := &drillResult{calls: len(s.calls), noticed: never, registered: never}
+	began := time.Now()
+	d.fault(s)
+
+	if d.stays {
+		time.Sleep(12 * time.Second) // longer than it takes to notice that a connection is dead
+	} else {
+		s.await("the subject registered again", patience, func() bool {
+			r.registered = s.subject.after(began, "registered")
+			return r.registered != never
+		})
+	}
+	r.noticed = s.subject.after(began, "disconnected")
+	for _, user := range s.users {
+		s.home.waitBindings(t, user, 1)
+	}
+	if s.ours {
+		s.waitTalk()
+	}
+	for _, c := range s.calls {
+		r.gap = max(r.gap, c.heard.gap())
+		near, far := c.near.over(), c.far.over()
+		if near != "" || far != "" {
+			r.lost++
+			t.Logf("lost: %q at this end, %q at the other", near, far)
+		}
+	}
+
+	for i, c := range s.calls {
+		if byNear(i) {
+			c.near.hangup()
+		} else {
+			c.far.hangup()
+		}
+	}
+	s.await("the end of every call at the end that did not hang up", byesPatience, func() bool {
+		r.near, r.far = 0, 0
+		for i, c := range s.calls {
+			switch {
+			case byNear(i) && c.far.over() == byBye:
+				r.near++
+			case !byNear(i) && c.near.over() == byBye:
+				r.far++
+			}
+		}
+		return r.near+r.far == len(s.calls)
+	})
+	for _, c := range s.calls {
+		r.digits += c.far.pressed()
+	}
+	t.Log(r)
+	if !s.ours {
+		return r
+	}
+	if r.lost > 0 {
+		t.Errorf("%d calls lost", r.lost)
+	}
+	if d.stays == (r.noticed != never) || r.noticed > noticeLimit {
+		t.Errorf("noticed after %v", r.noticed)
+	}
+	if d.digits && r.digits != len(s.calls) {
+		t.Errorf("digits arrived in %d calls", r.digits)
+	}
+	if r.near+r.far != len(s.calls) {
+		t.Errorf("BYE reached the other end of %d calls from this one, and of %d from the other, of %d", r.near, r.far, len(s.calls))
+	}
+	return r
+}
+
+// byNear says who hangs up a call, so that each does who was called and who calls.
+func byNear(i int) bool { return i/2%2 == 0 }
+
+// noticeLimit is the 10 s in which a silent connection is to be noticed, and as much again for a busy machine.
+const noticeLimit = 20 * time.Second
+
+// never is how long it took until what did not happen.
+const never time.Duration = -1
+
+// drillResult is what came of a drill.
+type drillResult struct {
+	calls, lost int
+	noticed     time.Duration // until the connection was known to be gone, or never
+	registered  time.Duration // until the first registration after that, or never
+	gap         time.Duration // the longest in any call without a packet, at an end that is ours
+	digits      int           // that came to the peers
+	near, far   int           // calls hung up at the subject, and at its peers, that ended at the other end
+}
+
+func (r *drillResult) String() string {
+	return fmt.Sprintf("%d of %d calls lost, noticed after %v, registered again after %v, longest gap %v, BYE to the peers in %d, to the subject in %d",
+		r.lost, r.calls, r.noticed, r.registered, r.gap, r.near, r.far)
+}
