@@ -2,6 +2,7 @@ package registrar
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ var ErrNoBinding = errors.New("registrar: the response to REGISTER has no bindin
 type binding struct {
 	expires   time.Duration
 	contacts  []sip.NameAddr
+	outbound  bool // the registrar says that it keeps a binding for each flow
 	rewritten bool
 	public    sip.URI
 	temporary sip.URI
@@ -38,10 +40,10 @@ type binding struct {
 // readBinding finds our own binding in res. A registrar that lists one Contact
 // or none means ours by it, whatever it made of it. Contacts of others that do
 // not parse are nobody's concern.
-func readBinding(res *sip.Response, own sip.URI, instance string, asked time.Duration) (binding, error) {
+func readBinding(res *sip.Response, own sip.URI, instance string, regID int, asked time.Duration) (binding, error) {
 	contacts, listed := contactsOf(res)
-	b := binding{contacts: contacts, flowTimer: flowTimerOf(res)}
-	mine, found := match(contacts, own, instance)
+	b := binding{contacts: contacts, outbound: res.HasToken("Require", "outbound"), flowTimer: flowTimerOf(res)}
+	mine, found := match(contacts, own, instance, strconv.Itoa(regID))
 	if !found {
 		if listed > 1 {
 			return b, ErrNoBinding
@@ -93,13 +95,11 @@ func contactsOf(res *sip.Response) (contacts []sip.NameAddr, listed int) {
 // match finds our own Contact: by instance and reg-id (RFC 5626 §6), then by
 // GRUU, then by URI. A registrar without RFC 5626 may also list what an earlier
 // run of this instance has left, so that among several the URI decides.
-func match(contacts []sip.NameAddr, own sip.URI, instance string) (sip.NameAddr, bool) {
+func match(contacts []sip.NameAddr, own sip.URI, instance, regID string) (sip.NameAddr, bool) {
 	byURI := func(n sip.NameAddr) bool { return n.URI.Equal(own) }
 	byInstance := func(n sip.NameAddr) bool {
-		id, ok := n.Params.Lookup("+sip.instance")
 		reg, outbound := n.Params.Lookup("reg-id")
-		return ok && instance != "" && strings.EqualFold(strings.Trim(id, "<>"), instance) &&
-			(!outbound || reg == regID)
+		return isInstance(n, instance) && (!outbound || reg == regID)
 	}
 	byGRUU := func(n sip.NameAddr) bool {
 		gr, ok := uriParam(n, "pub-gruu").Params.Lookup("gr")
@@ -121,6 +121,20 @@ func match(contacts []sip.NameAddr, own sip.URI, instance string) (sip.NameAddr,
 		}
 	}
 	return sip.NameAddr{}, false
+}
+
+// isInstance reports whether n is a Contact of that instance.
+func isInstance(n sip.NameAddr, instance string) bool {
+	id, ok := n.Params.Lookup("+sip.instance")
+	return ok && instance != "" && strings.EqualFold(strings.Trim(id, "<>"), instance)
+}
+
+// lists reports whether the registrar lists the binding of another flow of the
+// instance.
+func (b *binding) lists(instance string, regID int) bool {
+	return slices.ContainsFunc(b.contacts, func(n sip.NameAddr) bool {
+		return isInstance(n, instance) && n.Params.Value("reg-id") == strconv.Itoa(regID)
+	})
 }
 
 // expiresOf is the lifetime granted: that of our own Contact, else the Expires

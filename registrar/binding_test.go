@@ -2,6 +2,7 @@ package registrar
 
 import (
 	"errors"
+	"maps"
 	"math"
 	"strings"
 	"testing"
@@ -75,7 +76,7 @@ func TestBindingContact(t *testing.T) {
 		{"others with our user and host", "Contact: <sip:alice@a1.invalid>;expires=100, <sip:alice@a1.invalid;transport=tcp>;expires=200", 0, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b, err := readBinding(okay(t, tt.fields), uri(ourURI), instance, 600*time.Second)
+			b, err := readBinding(okay(t, tt.fields), uri(ourURI), instance, 1, 600*time.Second)
 			if tt.expires == 0 {
 				if !errors.Is(err, ErrNoBinding) {
 					t.Fatalf("binding %+v, error %v, want ErrNoBinding", b, err)
@@ -95,7 +96,7 @@ func TestBindingContact(t *testing.T) {
 // Without an instance of ours nobody else's is taken for it.
 func TestBindingWithoutInstance(t *testing.T) {
 	res := okay(t, `Contact: <sip:bob@b1.invalid>;expires=100;+sip.instance="", <`+ourURI+">;expires=200")
-	if b, err := readBinding(res, uri(ourURI), "", time.Minute); err != nil || b.expires != 200*time.Second {
+	if b, err := readBinding(res, uri(ourURI), "", 1, time.Minute); err != nil || b.expires != 200*time.Second {
 		t.Errorf("%+v, %v, want 200 s", b, err)
 	}
 }
@@ -121,7 +122,7 @@ func TestBindingExpires(t *testing.T) {
 		{"none of any", "Expires: 0", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b, err := readBinding(okay(t, tt.fields), uri(ourURI), instance, 600*time.Second)
+			b, err := readBinding(okay(t, tt.fields), uri(ourURI), instance, 1, 600*time.Second)
 			if b.expires != tt.want || errors.Is(err, ErrNoBinding) != (tt.want == 0) {
 				t.Errorf("%v, %v, want %v", b.expires, err, tt.want)
 			}
@@ -136,7 +137,7 @@ func TestBindingMore(t *testing.T) {
 		",\n <"+ourURI+">;expires=300;+sip.instance="+ourUUID+`;pub-gruu="`+pub+`";temp-gruu="`+temp+`"`+
 		"\nService-Route: <sip:p2.example.com;lr>, <sip:hsp.example.com;lr>\nService-Route: <sip:last.example.com;lr>"+
 		"\nFlow-Timer: 120")
-	b, err := readBinding(res, uri(ourURI), instance, time.Minute)
+	b, err := readBinding(res, uri(ourURI), instance, 1, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +156,7 @@ func TestBindingMore(t *testing.T) {
 
 	res = okay(t, "Contact: <"+ourURI+`>;pub-gruu="@";temp-gruu`+
 		"\nService-Route: <sip:p2.example.com;lr>, <<>")
-	if b, err = readBinding(res, uri(ourURI), instance, time.Minute); err != nil {
+	if b, err = readBinding(res, uri(ourURI), instance, 1, time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	if !b.public.IsZero() || !b.temporary.IsZero() || b.routes != nil || b.flowTimer != 0 {
@@ -189,19 +190,19 @@ func TestBackoffGrows(t *testing.T) {
 	for failures, most := range []time.Duration{60, 120, 240, 480, 960, 1800, 1800, 1800} {
 		most *= time.Second
 		for range 50 {
-			try := b
-			if got := try.failed(errors.New("failed"), "", now); got < most/2 || got >= most {
+			try := backoff{maps.Clone(b.servers)}
+			if got := try.failed(errors.New("failed"), "", false, now); got < most/2 || got >= most {
 				t.Fatalf("after %d failures: %v, want [%v, %v)", failures+1, got, most/2, most)
 			}
 		}
-		b.failed(errors.New("failed"), "", now)
+		b.failed(errors.New("failed"), "", false, now)
 	}
-	b.failures = math.MaxInt - 1
-	if got := b.failed(errors.New("failed"), "", now); got < maxWait/2 || got >= maxWait {
+	b.servers[""] = failing{failures: math.MaxInt - 1}
+	if got := b.failed(errors.New("failed"), "", false, now); got < maxWait/2 || got >= maxWait {
 		t.Errorf("after ever so many: %v", got)
 	}
-	b.succeeded()
-	if got := b.failed(errors.New("failed"), "", now); got < 30*time.Second || got >= time.Minute {
+	b.succeeded("")
+	if got := b.failed(errors.New("failed"), "", false, now); got < 30*time.Second || got >= time.Minute {
 		t.Errorf("after a success: %v", got)
 	}
 }
@@ -224,25 +225,25 @@ func TestBackoffRetryAfter(t *testing.T) {
 		"Retry-After: 0":                        0,
 	} {
 		var b backoff
-		if got := b.failed(refusal(field), "wss://a", now); got != want {
+		if got := b.failed(refusal(field), "wss://a", false, now); got != want {
 			t.Errorf("%s: %v, want %v", field, got, want)
 		}
-		if got := b.asked("wss://a", now.Add(want/2)); got != want-want/2 {
+		if got := b.left("wss://a", now.Add(want/2)); got != want-want/2 {
 			t.Errorf("%s: asks for %v more after half of it", field, got)
 		}
-		if got := b.asked("wss://b", now) + b.asked("wss://a", now.Add(want)); got != 0 {
+		if got := b.left("wss://b", now) + b.left("wss://a", now.Add(want)); got != 0 {
 			t.Errorf("%s: asks for %v of another server or too late", field, got)
 		}
 	}
 	for _, field := range []string{"Retry-After: soon", "X: 1"} {
 		var b backoff
-		if got := b.failed(refusal(field), "", now); got < 30*time.Second || got >= time.Minute {
+		if got := b.failed(refusal(field), "", false, now); got < 30*time.Second || got >= time.Minute {
 			t.Errorf("%s: %v", field, got)
 		}
 	}
 	var b backoff
-	b.failed(errors.New("failed"), "", now)
-	if got := b.failed(refusal("Retry-After: 0"), "", now); got < time.Minute {
+	b.failed(errors.New("failed"), "", false, now)
+	if got := b.failed(refusal("Retry-After: 0"), "", false, now); got < time.Minute {
 		t.Errorf("at once again: %v", got)
 	}
 }
@@ -250,7 +251,7 @@ func TestBackoffRetryAfter(t *testing.T) {
 // Two attempts with credentials are free, the next one waits for the minute since
 // the first of them.
 func TestBackoffHolds(t *testing.T) {
-	var b backoff
+	var b lockout
 	now := time.Unix(1e9, 0)
 	at := func(s int) time.Time { return now.Add(time.Duration(s) * time.Second) }
 	for _, step := range []struct {
@@ -263,10 +264,6 @@ func TestBackoffHolds(t *testing.T) {
 		if step.want == 0 {
 			b.tried(at(step.second))
 		}
-	}
-	b.renewed()
-	if got := b.hold(at(202)); got != 58*time.Second {
-		t.Errorf("new credentials: hold %v", got)
 	}
 	b.succeeded()
 	if got := b.hold(at(202)); got != 0 {

@@ -13,12 +13,13 @@ const (
 	BackingOff                // the next REGISTER waits for its time: the last one failed, or there were too many
 	Refused                   // the registrar refused our credentials; nothing is tried by itself
 	Removing                  // the REGISTER that removes the binding is out
+	Standby                   // the connection is there, in reserve: the registrar keeps one binding, and another flow has it
 	Closed                    // over
 	numStates
 )
 
 var stateNames = [numStates]string{
-	"Unregistered", "Waiting", "Registering", "Registered", "Refreshing", "BackingOff", "Refused", "Removing", "Closed",
+	"Unregistered", "Waiting", "Registering", "Registered", "Refreshing", "BackingOff", "Refused", "Removing", "Standby", "Closed",
 }
 
 // String returns the state's name.
@@ -40,6 +41,7 @@ const (
 	inFailed                // refused or timed out, and worth another try
 	inRefused               // our credentials are wrong
 	inHeld                  // the REGISTER may not leave yet
+	inSpare                 // the REGISTER may not leave as long as another flow is registered
 	inDue                   // the refresh or the next attempt is due
 	inLapsed                // the binding's time is over
 	inUnwant                // the application wants it no more
@@ -50,7 +52,7 @@ const (
 )
 
 var inputNames = [numInputs]string{
-	"Want", "FlowUp", "FlowDown", "Accepted", "Failed", "Refused", "Held", "Due", "Lapsed", "Unwant", "Hurry", "Removed", "Close",
+	"Want", "FlowUp", "FlowDown", "Accepted", "Failed", "Refused", "Held", "Spare", "Due", "Lapsed", "Unwant", "Hurry", "Removed", "Close",
 }
 
 func (i input) String() string { return inputNames[i] }
@@ -99,6 +101,8 @@ func (m *machine) step(in input) action {
 		return m.resting(in)
 	case Waiting, BackingOff:
 		return m.pausing(in)
+	case Standby:
+		return m.standingBy(in)
 	case Registering, Refreshing:
 		if m.turn {
 			return m.sendingInVain(in)
@@ -130,8 +134,37 @@ func (m *machine) pausing(in input) action {
 		return m.to(Waiting, doNothing)
 	case inUnwant:
 		return m.end()
+	case inRefused: // another flow heard it
+		return m.to(Refused, doNothing)
+	case inSpare:
+		return m.spare()
 	}
 	return doNothing
+}
+
+// standingBy is the row of a connection in reserve, of which the registrar knows
+// nothing.
+func (m *machine) standingBy(in input) action {
+	switch in {
+	case inWant, inFlowUp, inDue:
+		return m.begin()
+	case inFlowDown:
+		return m.to(Waiting, doNothing)
+	case inUnwant:
+		return m.to(Unregistered, doNothing)
+	case inRefused:
+		return m.to(Refused, doNothing)
+	}
+	return doNothing
+}
+
+// spare puts the connection in reserve, if there is one.
+func (m *machine) spare() action {
+	if !m.flow {
+		return doNothing
+	}
+	m.bound = false
+	return m.to(Standby, doNothing)
 }
 
 func (m *machine) sending(in input) action {
@@ -143,6 +176,8 @@ func (m *machine) sending(in input) action {
 		return m.to(BackingOff, doRetry)
 	case inHeld:
 		return m.to(BackingOff, doNothing)
+	case inSpare:
+		return m.spare()
 	case inRefused:
 		return m.to(Refused, doNothing)
 	case inFlowDown:
@@ -181,6 +216,8 @@ func (m *machine) keeping(in input) action {
 		return m.to(Waiting, doNothing)
 	case inUnwant:
 		return m.end()
+	case inSpare:
+		return m.spare()
 	}
 	return doNothing
 }

@@ -36,22 +36,35 @@ Refused f b:       Unwant:   Removing f b:     Remove
 
 Waiting:           FlowUp:   Registering f:    Register
 Waiting:           Unwant:   Unregistered:     Nothing
+Waiting:           Refused:  Refused:          Nothing
 
 BackingOff f:      Want:     Registering f:    Register
 BackingOff f:      FlowUp:   Registering f:    Register
 BackingOff f:      Due:      Registering f:    Register
 BackingOff f:      FlowDown: Waiting:          Nothing
 BackingOff f:      Unwant:   Removing f:       Remove
+BackingOff f:      Refused:  Refused f:        Nothing
+BackingOff f:      Spare:    Standby f:        Nothing
 BackingOff f b:    Want:     Refreshing f b:   Register
 BackingOff f b:    FlowUp:   Refreshing f b:   Register
 BackingOff f b:    Due:      Refreshing f b:   Register
 BackingOff f b:    FlowDown: Waiting:          Nothing
 BackingOff f b:    Unwant:   Removing f b:     Remove
+BackingOff f b:    Refused:  Refused f b:      Nothing
+BackingOff f b:    Spare:    Standby f:        Nothing
+
+Standby f:         Want:     Registering f:    Register
+Standby f:         FlowUp:   Registering f:    Register
+Standby f:         Due:      Registering f:    Register
+Standby f:         FlowDown: Waiting:          Nothing
+Standby f:         Unwant:   Unregistered f:   Nothing
+Standby f:         Refused:  Refused f:        Nothing
 
 Registering f:     Accepted: Registered f b:   Keep
 Registering f:     Failed:   BackingOff f:     Retry
 Registering f:     Refused:  Refused f:        Nothing
 Registering f:     Held:     BackingOff f:     Nothing
+Registering f:     Spare:    Standby f:        Nothing
 Registering f:     FlowUp:   Registering f:    Register
 Registering f:     FlowDown: Waiting:          Nothing
 Registering f:     Unwant:   Registering f t:  Nothing
@@ -66,6 +79,7 @@ Refreshing f b:    Accepted: Registered f b:   Keep
 Refreshing f b:    Failed:   BackingOff f b:   Retry
 Refreshing f b:    Refused:  Refused f b:      Nothing
 Refreshing f b:    Held:     BackingOff f b:   Nothing
+Refreshing f b:    Spare:    Standby f:        Nothing
 Refreshing f b:    Lapsed:   Registering f:    Nothing
 Refreshing f b:    FlowUp:   Refreshing f b:   Register
 Refreshing f b:    FlowDown: Waiting:          Nothing
@@ -83,6 +97,7 @@ Registered f b:    Due:      Refreshing f b:   Register
 Registered f b:    FlowUp:   Refreshing f b:   Register
 Registered f b:    FlowDown: Waiting:          Nothing
 Registered f b:    Unwant:   Removing f b:     Remove
+Registered f b:    Spare:    Standby f:        Nothing
 
 Removing f:        Removed:  Unregistered f:   Nothing
 Removing f:        FlowDown: Unregistered:     Nothing
@@ -199,7 +214,11 @@ func possible(m machine, in input) bool {
 	switch in {
 	case inFailed:
 		return m.state == Registering || m.state == Refreshing
-	case inAccepted, inRefused, inHeld:
+	case inRefused:
+		return (m.state == Registering || m.state == Refreshing) && !m.turn || m.state == Waiting || m.state == BackingOff || m.state == Standby
+	case inSpare:
+		return (m.state == Registering || m.bound) && !m.turn
+	case inAccepted, inHeld:
 		return (m.state == Registering || m.state == Refreshing) && !m.turn
 	case inHurry:
 		return m.turn
@@ -208,7 +227,7 @@ func possible(m machine, in input) bool {
 	case inFlowDown:
 		return m.flow
 	case inDue:
-		return m.state == Registered || m.state == BackingOff
+		return m.state == Registered || m.state == BackingOff || m.state == Standby
 	case inLapsed:
 		return m.bound && m.state != Registered
 	}

@@ -13,22 +13,23 @@ import (
 	"github.com/gosipua/sipua/sip/core"
 )
 
-// regID is our one flow's (RFC 5626 §4.2).
-const regID = "1"
-
-// step feeds the machine and does what it says.
+// step feeds the machine and does what it says. Only whoever asks for a REGISTER
+// now need not wait until its server wants to hear of us again.
 func (r *Registrar) step(in input) { // [locked]
-	r.do(r.m.step(in), in == inFlowUp)
+	r.do(r.m.step(in), in != inWant)
+	r.set.release()
 }
 
-func (r *Registrar) do(a action, newFlow bool) { // [locked]
+func (r *Registrar) do(a action, patient bool) { // [locked]
 	switch a {
 	case doRegister:
-		r.register(newFlow)
+		r.register(patient)
 	case doKeep:
 		r.arm(refreshIn(time.Until(r.reg.Expires)))
 	case doRetry:
-		r.arm(max(r.back.failed(r.reg.Err, r.server, time.Now()), r.back.hold(time.Now())))
+		now := time.Now()
+		wait := r.back.failed(r.reg.Err, r.server, r.set.registered(r), now)
+		r.arm(max(wait, r.set.lockout.hold(now)))
 	case doRemove:
 		r.remove()
 	}
@@ -51,13 +52,17 @@ func (r *Registrar) disarm() { // [locked]
 
 // register sends a REGISTER for our binding, or puts it off where it must not
 // leave yet.
-func (r *Registrar) register(newFlow bool) { // [locked]
+func (r *Registrar) register(patient bool) { // [locked]
 	r.abandon()
 	r.disarm()
+	if r.set.taken(r) {
+		r.m.step(inSpare)
+		return
+	}
 	now := time.Now()
-	hold := r.back.hold(now)
-	if newFlow {
-		hold = max(hold, r.back.asked(r.server, now))
+	hold := r.set.lockout.hold(now)
+	if patient {
+		hold = max(hold, r.back.left(r.server, now))
 	}
 	if hold > 0 {
 		r.m.step(inHeld)
@@ -83,7 +88,8 @@ func (r *Registrar) remove() { // [locked]
 	}
 	r.send(value, "0", func(res *sip.Response) {
 		if res.StatusCode().IsSuccess() {
-			r.back.succeeded()
+			r.back.succeeded(r.server)
+			r.set.lockout.succeeded()
 			r.removed(nil)
 		} else {
 			r.removed(&sip.ResponseError{Method: sip.REGISTER, Response: res})
@@ -97,6 +103,7 @@ func (r *Registrar) removed(err error) { // [locked]
 	r.unbind(err)
 	r.leaving.settle(err)
 	r.do(next, false)
+	r.set.release()
 	r.readyUnregistered()
 }
 
@@ -107,7 +114,7 @@ func (r *Registrar) contact() sip.NameAddr {
 		return n
 	}
 	if !r.plain {
-		n.Params = n.Params.With("reg-id", regID)
+		n.Params = n.Params.With("reg-id", strconv.Itoa(r.regID))
 	}
 	n.Params = n.Params.WithQuoted("+sip.instance", "<"+r.o.InstanceID+">")
 	return n
@@ -143,7 +150,7 @@ func (r *Registrar) send(contact, expires string, final func(*sip.Response), fai
 	}
 	out.OnFail = func(err error) {
 		r.over()
-		if now, _, _ := r.core.Flow(); out.Flow != r.flow || now == r.flow {
+		if now, _, _ := r.core.FlowOf(r.regID); out.Flow != r.flow || now == r.flow {
 			fail(err)
 		}
 	}
@@ -165,7 +172,7 @@ func (r *Registrar) count() { // [locked]
 	}
 	r.counted = sent
 	if sent.HasHeader("Authorization") || sent.HasHeader("Proxy-Authorization") {
-		r.back.tried(time.Now())
+		r.set.lockout.tried(time.Now())
 	}
 }
 
@@ -194,7 +201,7 @@ func (r *Registrar) answered(res *sip.Response) { // [locked]
 	case code == sip.StatusIntervalTooBrief && r.lengthen(res):
 		r.register(false)
 	case code == sip.StatusFirstHopLacksOutboundSupport && !r.plain:
-		r.plain = true // RFC 5626 §4.2.1
+		r.plain = true // RFC 5626 §4.2.1; as long as no other flow is registered
 		r.register(false)
 	case code == sip.StatusUnauthorized, code == sip.StatusProxyAuthenticationRequired, code == sip.StatusForbidden:
 		r.refused(err)
@@ -224,6 +231,7 @@ func (r *Registrar) refused(err error) { // [locked]
 		return
 	}
 	r.note(err, inRefused)
+	r.set.refused(r, err)
 }
 
 // failed takes a REGISTER that came to nothing but may be tried again.
@@ -234,6 +242,20 @@ func (r *Registrar) failed(err error) { // [locked]
 	}
 	r.briefs = 0
 	r.note(err, inFailed)
+	if r.o.Leave != nil && r.m.state == BackingOff && !r.m.bound && servers(err) {
+		r.o.Leave(r.flow, err, r.back.left(r.server, time.Now()))
+	}
+}
+
+// servers reports whether a failure is the server's, so that another one may do
+// better. A flow that has a binding is not given up for it (RFC 5626 §4.2.2).
+func servers(err error) bool {
+	var res *sip.ResponseError
+	if errors.As(err, &res) {
+		code := res.StatusCode()
+		return code/100 == 5 || code == sip.StatusRequestTimeout
+	}
+	return errors.As(err, new(*sip.TimeoutError))
 }
 
 // note tells of a failure, after the machine took it.
@@ -248,7 +270,7 @@ func (r *Registrar) note(err error, in input) { // [locked]
 
 // accepted takes over the binding that the registrar confirmed.
 func (r *Registrar) accepted(res *sip.Response) { // [locked]
-	b, err := readBinding(res, r.o.Contact.URI, r.o.InstanceID, r.asked)
+	b, err := readBinding(res, r.o.Contact.URI, r.o.InstanceID, r.regID, r.asked)
 	if err != nil {
 		r.failed(err)
 		return
@@ -257,13 +279,15 @@ func (r *Registrar) accepted(res *sip.Response) { // [locked]
 	if !r.reg.Bound() {
 		kind = EventRegistered
 	}
-	r.back.succeeded()
+	r.back.succeeded(r.server)
+	r.set.lockout.succeeded()
 	r.briefs = 0
 	r.reg = Registration{
 		Expires: time.Now().Add(b.expires), Contacts: b.contacts,
-		Public: b.public, Temporary: b.temporary, Rewritten: b.rewritten,
+		Public: b.public, Temporary: b.temporary, Outbound: b.outbound, Rewritten: b.rewritten,
 	}
-	r.core.SetGRUU(b.public, b.temporary)
+	r.set.learn(r, &b)
+	r.set.handOnGRUU()
 	r.core.SetServiceRoute(r.flow, b.routes)
 	if b.flowTimer != r.interval && r.o.KeepAlive != nil {
 		r.o.KeepAlive(r.flow, b.flowTimer)
@@ -281,6 +305,18 @@ func (r *Registrar) accepted(res *sip.Response) { // [locked]
 func (r *Registrar) lapsed() { // [locked]
 	r.step(inLapsed)
 	r.unbind(errors.Join(ErrLapsed, r.reg.Err))
+	r.readyUnregistered()
+}
+
+// replaced notes that another flow's binding took the place of ours. This one is
+// in reserve from now on.
+func (r *Registrar) replaced() { // [locked]
+	if r.m.step(inSpare); r.m.state != Standby {
+		return
+	}
+	r.abandon()
+	r.disarm()
+	r.unbind(ErrReplaced)
 }
 
 // unbind notes that there is no binding any more.
@@ -291,14 +327,15 @@ func (r *Registrar) unbind(err error) { // [locked]
 	if !bound {
 		return
 	}
-	r.core.SetGRUU(sip.URI{}, sip.URI{})
+	r.set.handOnGRUU()
 	r.core.SetServiceRoute(r.flow, nil)
+	r.core.FlowLapsed(r.flow)
 	r.tell(EventUnregistered, err)
 }
 
 func (r *Registrar) tell(kind EventKind, err error) { // [locked]
 	if r.o.Event != nil {
-		r.o.Event(Event{Kind: kind, Registration: r.snapshot(), Flow: r.number, Err: err})
+		r.o.Event(Event{Kind: kind, Registration: r.snapshot(), Flow: r.number, Elsewhere: r.set.elsewhere(r), Err: err})
 	}
 }
 
@@ -317,9 +354,9 @@ func (r *Registrar) log(err error) { // [locked]
 }
 
 // flowChanged takes the coming and going of flows.
-func (r *Registrar) flowChanged(f core.Flow, _ core.FlowInfo, up bool, err error) { // [locked]
+func (r *Registrar) flowChanged(f core.Flow, info core.FlowInfo, up bool, err error) { // [locked]
 	switch {
-	case r.closed:
+	case r.closed || info.RegID != r.regID:
 	case up:
 		r.takeFlow()
 	case f == r.flow:
@@ -328,13 +365,14 @@ func (r *Registrar) flowChanged(f core.Flow, _ core.FlowInfo, up bool, err error
 	}
 }
 
-// takeFlow goes over to the core's current flow, if there is one.
+// takeFlow goes over to the newest flow of our reg-id, if there is one.
 func (r *Registrar) takeFlow() { // [locked]
-	f, info, ok := r.core.Flow()
+	f, info, ok := r.core.FlowOf(r.regID)
 	if !ok {
 		return
 	}
-	r.flow, r.server, r.number, r.interval = f, info.Server, f.ID(), 0
+	r.plain = r.plain && r.server == info.Server
+	r.flow, r.server, r.weight, r.number, r.interval = f, info.Server, info.Weight, f.ID(), 0
 	r.step(inFlowUp)
 	r.readyUnregistered()
 }

@@ -22,6 +22,8 @@ var (
 	// ErrOvertaken is what Register returns when an Unregister came after it,
 	// and the other way round.
 	ErrOvertaken = errors.New("registrar: overtaken by a later Register or Unregister")
+	// ErrReplaced: the registrar keeps one binding, and that is another flow's now.
+	ErrReplaced = errors.New("registrar: the binding was replaced by that of another flow")
 )
 
 // Options configure a Registrar.
@@ -47,15 +49,22 @@ type Options struct {
 	// when it changes, zero when it names none any more, with the core's mutex
 	// held.
 	KeepAlive func(f core.Flow, interval time.Duration)
+	// Leave, if set, is told that the server of f fails to register us and is not
+	// to be tried again for a time, so that another one may be, with the core's
+	// mutex held. Nothing is lost by it: f had no binding. It is not told of
+	// refusals that another server would repeat.
+	Leave func(f core.Flow, err error, after time.Duration)
 	// Logger, if set, is told what goes wrong, without the core's mutex.
 	Logger *slog.Logger
 }
 
-// Registrar keeps one address registered. Call-ID, From tag, Contact and
-// instance stay the same for its life, and CSeq goes on.
+// Registrar keeps one address registered over one flow at a time. Call-ID, From
+// tag, Contact, instance and reg-id stay the same for its life, and CSeq goes on.
 type Registrar struct {
 	core   *core.Core
 	o      Options
+	set    *Set
+	regID  int // RFC 5626 §4.2
 	logs   *core.Queue
 	callID string
 	tag    string
@@ -66,12 +75,13 @@ type Registrar struct {
 	flow     core.Flow
 	server   string         // of flow
 	number   uint64         // of flow, also after its loss
+	weight   int            // of server
 	out      *core.Outgoing // the REGISTER under way
 	counted  *sip.Request   // the newest attempt of out that back knows of
 	seq      uint32
 	asked    time.Duration // lifetime: Options.Expires, or what a 423 made of it
 	briefs   int           // 423s in a row
-	plain    bool          // without reg-id, as a 439 wants it
+	plain    bool          // without reg-id, as a 439 of server wants it
 	all      bool          // the removal is of every binding
 	renewed  bool          // there are new credentials since the REGISTER left
 	interval time.Duration // Flow-Timer of flow
@@ -83,23 +93,18 @@ type Registrar struct {
 	closed   bool
 }
 
-// New returns a Registrar on o.Core. With o.Auto it registers as soon as there
-// is a flow.
-func New(o Options) *Registrar {
-	if o.Expires <= 0 {
-		o.Expires = DefaultExpires
-	}
+// New returns a Registrar on o.Core, for the flows of reg-id 1. With o.Auto it
+// registers as soon as there is a flow.
+func New(o Options) *Registrar { return NewSet(o, 1).list[0] }
+
+func newRegistrar(s *Set, o Options, regID int) *Registrar { // [locked]
 	r := &Registrar{
-		core: o.Core, o: o, logs: o.Core.NewQueue(nil), asked: o.Expires,
+		core: o.Core, o: o, set: s, regID: regID, logs: o.Core.NewQueue(nil), asked: o.Expires,
 		callID: sip.NewCallID(), tag: sip.NewTag() + o.FromTagTrail,
 	}
-	r.core.Lock()
-	defer r.core.Unlock()
 	if o.Auto {
 		r.m.state = Waiting
 	}
-	r.core.WatchFlows(r.flowChanged)
-	r.takeFlow()
 	return r
 }
 
@@ -134,9 +139,9 @@ func (r *Registrar) Unregister(ctx context.Context, all bool) error {
 		switch {
 		case removing && wider:
 			r.remove()
-		case r.flow == nil:
+		case r.m.state == Unregistered:
 			r.leaving.settle(nil)
-			if all {
+			if all && r.flow == nil {
 				return errNoFlow
 			}
 		}
@@ -201,7 +206,7 @@ func (r *Registrar) Registration() Registration {
 
 func (r *Registrar) snapshot() Registration { // [locked]
 	now := r.reg
-	now.State = r.m.state
+	now.State, now.RegID, now.Server = r.m.state, r.regID, r.server
 	now.Contacts = slices.Clone(now.Contacts)
 	return now
 }
@@ -229,6 +234,7 @@ func (r *Registrar) CredentialsChanged() {
 // Unregister return net.ErrClosed then, and no event comes any more.
 func (r *Registrar) Close() {
 	r.core.Lock()
+	defer r.core.Unlock()
 	r.closed = true
 	r.m.step(inClose)
 	r.abandon()
@@ -237,5 +243,4 @@ func (r *Registrar) Close() {
 	r.reg.RetryAt = time.Time{}
 	r.wanting.settle(net.ErrClosed)
 	r.leaving.settle(net.ErrClosed)
-	r.core.Unlock()
 }

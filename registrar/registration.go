@@ -9,10 +9,13 @@ import (
 // Registration is a registration at one moment.
 type Registration struct {
 	State     State
+	RegID     int            // of the flow: 1, with several flows counting on (RFC 5626 §4.2)
+	Server    string         // URL of the server that the flow is or last was to; "" before the first
 	Expires   time.Time      // when the binding lapses; zero without one
 	Contacts  []sip.NameAddr // all bindings of the address that the registrar told of, ours too
 	Public    sip.URI        // our public GRUU (RFC 5627); zero without one
 	Temporary sip.URI        // our newest temporary GRUU
+	Outbound  bool           // the registrar keeps a binding for each flow (RFC 5626 §4.2.1)
 	Rewritten bool           // the registrar lists our Contact with another URI, or not at all
 	Err       error          // the last failure, nil after a success; a *sip.ResponseError for a refusal
 	RetryAt   time.Time      // when the next REGISTER is due; zero if none is
@@ -42,11 +45,14 @@ func (k EventKind) String() string {
 	return "unknown"
 }
 
-// Event is one change of a registration.
+// Event is one change of a registration, with several flows of that on one of
+// them.
 type Event struct {
 	Kind         EventKind
 	Registration Registration // as it is now
 	Flow         uint64       // core.Flow.ID of the flow that this is about: the one used last
+	// Elsewhere: another flow is registered, or is about to be.
+	Elsewhere bool
 	// Err says why: always with EventFailed; with EventUnregistered unless the
 	// registrar confirmed the removal that was asked for.
 	Err error

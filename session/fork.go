@@ -2,7 +2,6 @@ package session
 
 import (
 	"github.com/gosipua/sipua/sip"
-	"github.com/gosipua/sipua/sip/dialog"
 )
 
 // maxEarlyForks bounds the early dialogs of one INVITE; what a server invents
@@ -37,7 +36,7 @@ func (s *Session) forkOf(res *sip.Response) *leg { // [locked]
 	if l := s.findFork(res); l != nil {
 		return l
 	}
-	d, err := dialog.NewClient(s.out.invite.Sent(), res)
+	d, err := s.out.invite.NewDialog(res)
 	if err != nil {
 		s.logError("dialog of "+res.StatusCode().Error(), err)
 		return nil

@@ -45,7 +45,7 @@ func (m *Manager) receiveCall(in *core.Incoming, old *Session, earlyOnly bool) {
 	if m.intervalTooSmall(in) {
 		return
 	}
-	d, err := dialog.NewServer(req, in.Tag())
+	d, err := in.NewDialog()
 	if err != nil {
 		in.Reply(sip.StatusBadRequest, "Contact missing or malformed")
 		return

@@ -88,7 +88,7 @@ func (r *references) release() {
 // begin takes the NOTIFY that makes the dialog of a REFER of ours
 // (RFC 6665 §4.4.1).
 func (r *references) begin(in *core.Incoming) { // [locked]
-	d, err := dialog.NewServer(in.Request(), r.tag)
+	d, err := in.NewDialog()
 	if err != nil { // also peers that leave Contact out are understood inside calls only
 		in.Reply(sip.StatusBadRequest, "Contact missing or malformed")
 		return

@@ -129,7 +129,7 @@ func (r *Referral) references() (*references, error) { // [locked]
 	if r.refs != nil {
 		return r.refs, nil
 	}
-	d, err := dialog.NewServer(r.in.Request(), r.in.Tag())
+	d, err := r.in.NewDialog()
 	if err != nil {
 		return nil, err
 	}

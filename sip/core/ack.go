@@ -47,7 +47,7 @@ func (c *Core) ackLink(o *Outgoing) *transaction.Link {
 	if k := c.sameServer(o.try.Link().Server); k != nil {
 		return &k.Link
 	}
-	if k := c.current(); k != nil {
+	if k := c.linkFor(o.Dialog); k != nil {
 		return &k.Link
 	}
 	return nil

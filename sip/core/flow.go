@@ -19,6 +19,8 @@ type Flow = transaction.Flow
 
 // FlowInfo is what the core has to know of a flow.
 type FlowInfo struct {
+	RegID  int    // the registration that the flow is for (RFC 5626 §4.2); 0 is 1
+	Weight int    // of the server: of several flows the heaviest goes first
 	Server string // URL of the server: nonces and recovery go by it
 	Secure bool   // wss: Via says WSS
 	Host   string // of the server, for the preloaded Route
@@ -33,6 +35,7 @@ type link struct {
 	via      string         // our Via up to its branch
 	services []sip.NameAddr // Service-Route of the registration on the flow
 	ready    bool           // what is sent to us arrives over it
+	lapsed   bool           // it did, and does not at present
 }
 
 func (c *Core) newLink(f Flow, info FlowInfo) *link {
@@ -63,14 +66,6 @@ func (k *link) preloaded() sip.NameAddr {
 // newVia is our Via for a new transaction on the flow.
 func (k *link) newVia() string { return k.via + sip.NewBranch() }
 
-// current returns the newest flow, nil when there is none.
-func (c *Core) current() *link {
-	if len(c.links) == 0 {
-		return nil
-	}
-	return c.links[len(c.links)-1]
-}
-
 // linkOf returns the link of f if it is up, else nil.
 func (c *Core) linkOf(f Flow) *link {
 	for i := len(c.links) - 1; i >= 0; i-- {
@@ -81,33 +76,15 @@ func (c *Core) linkOf(f Flow) *link {
 	return nil
 }
 
-// sameServer returns the newest flow to a server, nil when there is none.
-func (c *Core) sameServer(server string) *link {
-	for i := len(c.links) - 1; i >= 0; i-- {
-		if c.links[i].Server == server {
-			return c.links[i]
-		}
-	}
-	return nil
-}
-
-// Flow returns the current flow, false when there is none. Locked.
-func (c *Core) Flow() (Flow, FlowInfo, bool) {
-	k := c.current()
-	if k == nil {
-		return nil, FlowInfo{}, false
-	}
-	return k.Flow, k.info, true
-}
-
-// FlowUp tells the core of a new flow, which becomes the current one. Watchers
-// are called, then what waited for a flow is sent. It takes the lock.
+// FlowUp tells the core of a new flow. Watchers are called, then what waited for
+// a flow is sent. It takes the lock.
 func (c *Core) FlowUp(f Flow, info FlowInfo) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed != nil || c.linkOf(f) != nil {
 		return
 	}
+	info.RegID = max(info.RegID, 1)
 	k := c.newLink(f, info)
 	c.links = append(c.links, k)
 	for _, fn := range c.watchers {
@@ -119,31 +96,6 @@ func (c *Core) FlowUp(f Flow, info FlowInfo) {
 			o.leave()
 		}
 	}
-}
-
-// FlowReady tells the core that what others send us arrives over f: we are
-// registered on it, or do not want to be. The first time watchers hear of it.
-// Locked.
-func (c *Core) FlowReady(f Flow) {
-	k := c.linkOf(f)
-	if k == nil || k.ready || c.closed != nil {
-		return
-	}
-	k.ready = true
-	for _, fn := range c.readiness {
-		fn(f, k.info)
-	}
-}
-
-// ReadyFlow returns the newest flow that is ready, false when there is none.
-// Locked.
-func (c *Core) ReadyFlow() (Flow, FlowInfo, bool) {
-	for i := len(c.links) - 1; i >= 0; i-- {
-		if k := c.links[i]; k.ready {
-			return k.Flow, k.info, true
-		}
-	}
-	return nil, FlowInfo{}, false
 }
 
 // FlowDown tells the core that f is gone and why. It takes the lock.

@@ -23,7 +23,7 @@ type Outgoing struct {
 	// a target refresh request moves its remote target (RFC 3261 §12.2.1.2).
 	Dialog *dialog.Dialog
 
-	Flow Flow          // nil: the current flow, or the next one within Wait
+	Flow Flow          // nil: the one there is for it, or the next one within Wait
 	Wait time.Duration // for a flow; 0: RecoveryLimit, negative: not at all
 
 	Preemptive bool // credentials may go before a challenge: REGISTER, PUBLISH
@@ -173,7 +173,7 @@ func (o *Outgoing) choose() *link {
 	if o.link != nil && !o.link.Down() {
 		return o.link // a further attempt goes the way of the first
 	}
-	return o.core.current()
+	return o.core.linkFor(o.Dialog)
 }
 
 // park keeps o among those that wait for something other than a response.
@@ -279,6 +279,7 @@ func (a *attempt) Response(res *sip.Response) {
 	o.judge(res)
 	if o.Dialog != nil && code.IsSuccess() && refreshesTarget(o.sent.Method()) {
 		o.Dialog.Refresh(res)
+		o.Dialog.SetHop(a.Link().Server) // the far end has our Contact over this one
 	}
 	o.forgetCancel()
 	o.phase = over

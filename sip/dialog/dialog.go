@@ -73,6 +73,7 @@ type Dialog struct {
 	server bool // the far side sent the request that made it
 
 	anonymous bool
+	hop       string
 
 	local, remote           sip.NameAddr
 	localField, remoteField string // the same as written
@@ -176,6 +177,13 @@ func (d *Dialog) SetAnonymous(on bool) { d.anonymous = on }
 // Anonymous reports whether all we send inside the dialog keeps our identity to
 // itself.
 func (d *Dialog) Anonymous() bool { return d != nil && d.anonymous }
+
+// SetHop says over which server the dialog goes: over WebSocket the connection is
+// the next hop, and there may be several.
+func (d *Dialog) SetHop(server string) { d.hop = server }
+
+// Hop returns the server that SetHop named, "" for none.
+func (d *Dialog) Hop() string { return d.hop }
 
 // LocalURI returns our identity with our tag, as our requests have it in From.
 func (d *Dialog) LocalURI() sip.NameAddr { return d.local }
