@@ -142,6 +142,15 @@ type Config struct {
 	// From JsSIP; RFC 7118 §5.
 	WSServers []WSServer `json:"ws_servers"`
 
+	// Flows is how many connections are up at a time, each to a server of its own
+	// and with a registration of its own, so that the loss of one loses nothing. A
+	// number, 1 or 2, at most that of the servers. Requests outside dialogs take the
+	// heaviest server that we are registered with, those inside a dialog the
+	// dialog's while they can. With a registrar that keeps one binding only (none
+	// that says Require: outbound) the second connection stands by. Default 1. From
+	// sipua; RFC 5626 §4.2.
+	Flows int `json:"flows"`
+
 	// UsePreloadedRoute puts a Route to the server in use into initial requests,
 	// as "<sip:example.org:8443;lr;transport=ws>". Default false. From JsSIP;
 	// RFC 3261 §8.1.2.
@@ -383,6 +392,7 @@ func (c Config) withDefaults() Config {
 	c.SessionTimers = cmp.Or(c.SessionTimers, clonePointer(&yes))
 	c.AcceptAnyUser = cmp.Or(c.AcceptAnyUser, clonePointer(&yes))
 	c.SessionTimersRefreshMethod = cmp.Or(c.SessionTimersRefreshMethod, sip.UPDATE)
+	c.Flows = cmp.Or(c.Flows, 1)
 	c.MaxMessageSize = cmp.Or(c.MaxMessageSize, 64<<10)
 	c.MaxTransactions = cmp.Or(c.MaxTransactions, 1000)
 	c.MaxDialogs = cmp.Or(c.MaxDialogs, 1000)

@@ -97,6 +97,8 @@ var fieldCases = map[string]fieldCase{
 	}},
 	"WSServers": {json: `["ws://other.example.com"]`, def: minimal().WSServers, bad: func(c *Config) { c.WSServers = nil }},
 
+	"Flows": count(`2`, 1, func(c *Config) *int { return &c.Flows }),
+
 	"UsePreloadedRoute": {json: `true`},
 	"ConnectionRecoveryMinInterval": seconds(`4`, 2*time.Second, func(c *Config) *time.Duration {
 		return &c.ConnectionRecoveryMinInterval
@@ -280,6 +282,8 @@ func checkKey(t *testing.T, f reflect.StructField, key string, fc fieldCase) {
 		c.Realm = "example.com"
 	case "ice_relay_only":
 		c.Media = noMedia{}
+	case "flows":
+		c.WSServers = Servers("ws://a.example.com", "ws://b.example.com")
 	}
 	if err := c.validate(); err != nil {
 		t.Errorf("%s is refused: %v", fc.json, err)

@@ -153,6 +153,24 @@ func (c *Config) validateServers(p *problems) {
 			})
 		}
 	}
+	switch {
+	case c.Flows > maxFlows:
+		p.add("flows", strconv.Itoa(c.Flows), fmt.Sprintf("must be at most %d", maxFlows))
+	case c.Flows > 1 && distinct(c.WSServers) < c.Flows:
+		p.add("flows", strconv.Itoa(c.Flows), "needs as many ws_servers, each at another URL")
+	}
+}
+
+// maxFlows is how many flows there may be: what RFC 5626 §4.2.1 demands of a UA.
+const maxFlows = 2
+
+// distinct counts the URLs of servers.
+func distinct(servers []WSServer) int {
+	urls := map[string]bool{}
+	for _, s := range servers {
+		urls[s.URL] = true
+	}
+	return len(urls)
 }
 
 // validateNumbers checks what is counted or timed. Zero is the default and fine.
@@ -186,6 +204,7 @@ func (c *Config) validateNumbers(p *problems) {
 		key   string
 		value int
 	}{
+		{"flows", c.Flows},
 		{"max_message_size", c.MaxMessageSize},
 		{"max_transactions", c.MaxTransactions},
 		{"max_dialogs", c.MaxDialogs},

@@ -102,6 +102,11 @@ var badConfigs = []struct {
 	{"handshake field", func(c *Config) { c.WSServers[0].Header = http.Header{"Upgrade": {"x"}} }, "ws_servers", "headers Upgrade"},
 	{"Origin", func(c *Config) { c.WSServers[0].Origin = "a\r\nb" }, "ws_servers", "origin holds a control character"},
 
+	{"negative", func(c *Config) { c.Flows = -1 }, "flows", "greater than 0"},
+	{"three", func(c *Config) { c.Flows, c.WSServers = 3, Servers("ws://a", "ws://b", "ws://c") }, "flows", "at most 2"},
+	{"one server", func(c *Config) { c.Flows = 2 }, "flows", "as many ws_servers"},
+	{"one server twice", func(c *Config) { c.Flows, c.WSServers = 2, Servers("ws://a", "ws://a") }, "flows", "another URL"},
+
 	{"negative", func(c *Config) { c.ConnectionRecoveryMinInterval = -1 }, "connection_recovery_min_interval", "greater than 0"},
 	{"negative", func(c *Config) { c.ConnectionRecoveryMaxInterval = -1 }, "connection_recovery_max_interval", "greater than 0"},
 	{"above maximum", func(c *Config) {

@@ -54,6 +54,9 @@ type Event struct {
 	Time time.Time
 	// Server is what the connection is to that this is about.
 	Server WSServer
+	// RegID says which of Config.Flows that connection is, from 1: the reg-id of its
+	// registration (RFC 5626 §4.2). Zero: this is about none.
+	RegID int
 	// Flow is the number of that connection (RFC 5626 §3.1), as in traces: it grows
 	// from 1. Zero: there is none.
 	Flow uint64
@@ -139,6 +142,7 @@ func reasonOf(err error) error {
 type eventKey struct {
 	view    eventView
 	server  string           // of the connection or the registration
+	regID   int              // of the same
 	session *session.Session // of the call
 }
 
@@ -163,7 +167,7 @@ func (ua *UA) tell(about eventView, e Event) {
 		return
 	}
 	e.Time = time.Now()
-	ua.events.PushNewest(eventKey{about, e.Server.URL, e.Session}, func() { h(e) })
+	ua.events.PushNewest(eventKey{about, e.Server.URL, e.RegID, e.Session}, func() { h(e) })
 }
 
 // flowServers has the servers of the flows that are up: the registrar and the
@@ -195,26 +199,31 @@ func (f *flowServers) of(id uint64) WSServer {
 }
 
 // connecting tells that an attempt begins.
-func (ua *UA) connecting(s WSServer, attempt int) {
-	ua.tell(aboutConnection, Event{Kind: EventConnecting, Server: s, Attempt: attempt})
-	ua.connection(ConnectionEvent{State: Connecting, Server: s, Attempt: attempt})
+func (ua *UA) connecting(regID int, s WSServer, attempt int) {
+	ua.tell(aboutConnection, Event{Kind: EventConnecting, Server: s, RegID: regID, Attempt: attempt})
+	ua.connection(ConnectionEvent{State: Connecting, Server: s, RegID: regID, Attempt: attempt})
 }
 
 // connectFailed takes an attempt that failed.
-func (ua *UA) connectFailed(s WSServer, err error, retryIn time.Duration) {
+func (ua *UA) connectFailed(regID int, s WSServer, err error, retryIn time.Duration) {
+	if errors.Is(err, errClaimed) {
+		return
+	}
 	ua.ready.failed(err)
-	ua.tell(aboutConnection, Event{Kind: EventConnectFailed, Server: s, Err: err})
-	ua.connection(ConnectionEvent{State: ConnectFailed, Server: s, Err: err, RetryIn: retryIn})
+	ua.tell(aboutConnection, Event{Kind: EventConnectFailed, Server: s, RegID: regID, Err: err})
+	ua.connection(ConnectionEvent{State: ConnectFailed, Server: s, RegID: regID, Err: err, RetryIn: retryIn})
 }
 
 // flowUp takes a new connection.
-func (ua *UA) flowUp(f *transport.Flow) {
+func (ua *UA) flowUp(regID int, f *transport.Flow) {
 	s := f.Server()
 	host, port := s.HostPort()
+	ua.claims.up(regID)
 	ua.servers.add(f.ID(), s)
-	ua.tell(aboutConnection, Event{Kind: EventConnected, Server: s, Flow: f.ID(), Local: f.LocalAddr()})
-	ua.connection(ConnectionEvent{State: Connected, Server: s})
+	ua.tell(aboutConnection, Event{Kind: EventConnected, Server: s, RegID: regID, Flow: f.ID(), Local: f.LocalAddr()})
+	ua.connection(ConnectionEvent{State: Connected, Server: s, RegID: regID})
 	ua.core.FlowUp(f, core.FlowInfo{
+		RegID: regID, Weight: s.Weight,
 		Server: s.URL, Secure: s.Secure(), Host: host, Port: port, Local: f.LocalAddr().String(),
 	})
 	if !ua.register {
@@ -223,10 +232,11 @@ func (ua *UA) flowUp(f *transport.Flow) {
 }
 
 // flowDown takes the loss of a connection.
-func (ua *UA) flowDown(f *transport.Flow, err error) {
+func (ua *UA) flowDown(regID int, f *transport.Flow, err error) {
+	ua.claims.down(regID)
 	ua.ready.failed(err)
-	ua.tell(aboutConnection, Event{Kind: EventDisconnected, Server: f.Server(), Flow: f.ID(), Err: err})
-	ua.connection(ConnectionEvent{State: Disconnected, Server: f.Server(), Err: err})
+	ua.tell(aboutConnection, Event{Kind: EventDisconnected, Server: f.Server(), RegID: regID, Flow: f.ID(), Err: err})
+	ua.connection(ConnectionEvent{State: Disconnected, Server: f.Server(), RegID: regID, Err: err})
 	ua.core.FlowDown(f, err)
 	ua.servers.remove(f.ID())
 }
@@ -234,7 +244,7 @@ func (ua *UA) flowDown(f *transport.Flow, err error) {
 // connection shows Handler.Connection a change of the connection.
 func (ua *UA) connection(e ConnectionEvent) {
 	if h := ua.handler.Connection; h != nil {
-		ua.events.PushNewest(eventKey{view: viewConnection}, func() { h(e) })
+		ua.events.PushNewest(eventKey{view: viewConnection, regID: e.RegID}, func() { h(e) })
 	}
 }
 
@@ -252,12 +262,12 @@ func (ua *UA) registration(e registrar.Event) { // [locked]
 		ua.ready.done(nil)
 	case registrar.EventFailed:
 		ua.ready.failed(e.Err)
-		if isRefusal(e.Err) {
+		if isRefusal(e.Err) && !e.Elsewhere {
 			ua.ready.done(e.Err)
 		}
 	}
 	told := Event{
-		Kind: registrationKinds[e.Kind], Server: ua.servers.of(e.Flow), Flow: e.Flow,
+		Kind: registrationKinds[e.Kind], Server: ua.servers.of(e.Flow), RegID: e.Registration.RegID, Flow: e.Flow,
 		Registration: e.Registration, Err: e.Err,
 	}
 	if at := e.Registration.RetryAt; e.Kind == registrar.EventFailed && !at.IsZero() {
@@ -265,7 +275,7 @@ func (ua *UA) registration(e registrar.Event) { // [locked]
 	}
 	ua.tell(aboutRegistration, told)
 	if h := ua.handler.Registration; h != nil {
-		ua.events.PushNewest(eventKey{view: viewRegistration}, func() { h(e) })
+		ua.events.PushNewest(eventKey{view: viewRegistration, regID: e.Registration.RegID}, func() { h(e) })
 	}
 }
 

@@ -50,7 +50,8 @@ type Handler struct {
 	Connection func(ConnectionEvent)
 
 	// Registration tells each change of the registration, the failures with
-	// their reason: a part of what Event tells. Default none.
+	// their reason; with several Config.Flows of each one's. A part of what Event
+	// tells. Default none.
 	Registration func(registrar.Event)
 
 	// Closed is called once, after Close or Shutdown has ended the UA: Message,
@@ -84,6 +85,7 @@ func (s ConnectionState) String() string {
 type ConnectionEvent struct {
 	State   ConnectionState
 	Server  WSServer
+	RegID   int           // which of Config.Flows, from 1: the reg-id of its registration
 	Attempt int           // Connecting: counts from 1 since the last connection that held
 	RetryIn time.Duration // ConnectFailed: until the next attempt
 	Err     error         // Disconnected, ConnectFailed: why

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gosipua/sipua/registrar"
+	"github.com/gosipua/sipua/transport"
 )
 
 const (
@@ -74,7 +75,7 @@ func (ua *UA) Shutdown(ctx context.Context) error {
 		err = errors.Join(err, ua.reg.Unregister(ctx, false))
 	}
 	ua.closeUsages()
-	err = errors.Join(err, ua.pool.Shutdown(ctx))
+	err = errors.Join(err, ua.endPools(func(p *transport.Pool) error { return p.Shutdown(ctx) }))
 	ua.core.Wait()
 	ua.tellClosed()
 	return err
@@ -91,7 +92,7 @@ func (ua *UA) Close() error {
 	}
 	defer close(ua.end.over)
 	ua.closeUsages()
-	err := ua.pool.Close()
+	err := ua.endPools((*transport.Pool).Close)
 	ua.core.Wait()
 	ua.tellClosed()
 	return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/gosipua/sipua/registrar"
@@ -17,15 +18,17 @@ import (
 )
 
 // UA is a SIP user agent: one address of record, registered over one of its
-// WebSocket servers, with any number of calls. Make one with [NewUA], Start it,
+// WebSocket servers or over two at once, with any number of calls. Make one with [NewUA], Start it,
 // and in the end Shutdown or Close it.
 //
 // All methods may be called at any time, from any goroutine and from any
 // handler.
 type UA struct {
 	core     *core.Core
-	pool     *transport.Pool
-	reg      *registrar.Registrar
+	pools    []*transport.Pool // one for each of Config.Flows
+	claims   claims            // of pools on servers
+	numbers  atomic.Uint64     // of flows so far
+	reg      *registrar.Set
 	calls    *session.Manager
 	events   *core.Queue
 	traces   *core.Queue
@@ -120,31 +123,6 @@ func supported(cfg *Config) []string {
 // accepted are the bodies that a UA reads.
 var accepted = []string{"application/sdp", "multipart/mixed", "multipart/alternative", "application/dtmf-relay"}
 
-func (ua *UA) wireTransport(cfg *Config) {
-	ua.pool = transport.NewPool(transport.Options{
-		Servers:           cfg.WSServers,
-		Dial:              cfg.Dial,
-		DialContext:       cfg.DialContext,
-		ConnectTimeout:    cfg.ConnectTimeout,
-		RecoveryMin:       cfg.ConnectionRecoveryMinInterval,
-		RecoveryMax:       cfg.ConnectionRecoveryMaxInterval,
-		PingInterval:      cfg.PingInterval,
-		PongTimeout:       cfg.PongTimeout,
-		KeepAliveInterval: cfg.KeepAliveInterval,
-		MaxMessage:        cfg.MaxMessageSize,
-		FailBack:          ua.failBack(cfg.FailBack),
-		Logger:            cfg.Logger,
-		Events: transport.Events{
-			Connecting: ua.connecting,
-			Failed:     ua.connectFailed,
-			Up:         ua.flowUp,
-			Message:    func(f *transport.Flow, data []byte) { ua.core.Receive(f, data) },
-			TooLong:    func(f *transport.Flow, head []byte) { ua.core.ReceiveTooLong(f, head) },
-			Down:       ua.flowDown,
-		},
-	})
-}
-
 // failBack tells the pool whether it may leave a server that works.
 func (ua *UA) failBack(wanted bool) func() bool {
 	if !wanted {
@@ -154,7 +132,7 @@ func (ua *UA) failBack(wanted bool) func() bool {
 }
 
 func (ua *UA) wireRegistrar(cfg *Config) {
-	ua.reg = registrar.New(registrar.Options{
+	ua.reg = registrar.NewSet(registrar.Options{
 		Core:         ua.core,
 		Registrar:    cfg.registrar(),
 		AOR:          cfg.aor(),
@@ -170,7 +148,7 @@ func (ua *UA) wireRegistrar(cfg *Config) {
 			}
 		},
 		Logger: cfg.Logger,
-	})
+	}, cfg.Flows)
 }
 
 func (ua *UA) wireCalls(cfg *Config) {
@@ -249,7 +227,8 @@ func (ua *UA) asking(h func(context.Context, *sip.Request) sip.StatusCode) func(
 }
 
 // Start connects and, unless Config.Register says otherwise, registers; it may
-// be called once. It returns nil when the UA is ready. A refusal by the
+// be called once. It returns nil when the UA is ready, with several Config.Flows
+// on the first of them. A refusal by the
 // registrar is a [*sip.ResponseError]. When ctx ends first Start returns its
 // cause, joined with the last failure, while the UA goes on trying in the
 // background until Close; with a ctx that has ended already it returns at once
@@ -263,7 +242,9 @@ func (ua *UA) Start(ctx context.Context) error {
 	if !ua.ready.start() {
 		return errors.New("sipua: Start was called before")
 	}
-	ua.pool.Start()
+	for _, p := range ua.pools {
+		p.Start()
+	}
 	select {
 	case <-ua.ready.ch:
 		return ua.ready.err()
@@ -311,8 +292,13 @@ func (ua *UA) Register(ctx context.Context) error { return ua.reg.Register(ctx) 
 // and stops keeping it (RFC 3261 §10.2.2).
 func (ua *UA) Unregister(ctx context.Context, all bool) error { return ua.reg.Unregister(ctx, all) }
 
-// Registration is where the registration stands.
+// Registration is where the registration stands; with several Config.Flows that
+// of the one which requests outside dialogs take, the heaviest that is registered,
+// or while none is, that of the one which is closest to it.
 func (ua *UA) Registration() registrar.Registration { return ua.reg.Registration() }
+
+// Registrations are the registrations of all Config.Flows.
+func (ua *UA) Registrations() []registrar.Registration { return ua.reg.Registrations() }
 
 // SetCredentials changes what challenges are answered with, as
 // digest.Password("alice", "new password"), or the token that goes unasked, as

@@ -90,7 +90,8 @@ func newFlow(p *Pool, link *link, index int, id uint64, answersCRLF bool) *Flow 
 	return f
 }
 
-// ID returns the number of the flow, unique in its pool and growing from 1.
+// ID returns the number of the flow, growing from 1 and unique in its pool,
+// or among the pools that share Options.Numbers.
 func (f *Flow) ID() uint64 { return f.id }
 
 // Server returns the server the flow is connected to, as Options.Dial returned it.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -55,6 +56,10 @@ type Options struct {
 	// heavier server is connected first; the flow in use ends when it is up and
 	// FailBack has said true again. It must not block.
 	FailBack func() bool
+
+	// Numbers counts the flows, whose numbers it gives. Pools that have one in
+	// common number theirs apart. Default: one of the pool's own.
+	Numbers *atomic.Uint64
 
 	Events Events       // what happens is told here
 	Logger *slog.Logger // default: nothing is logged
@@ -114,6 +119,9 @@ func (o Options) withDefaults() Options {
 	o.HardLimit = max(o.HardLimit, o.MaxMessage)
 	setDefault(&o.MaxQueue, 1<<20)
 	o.MaxQueue = max(o.MaxQueue, o.MaxMessage)
+	if o.Numbers == nil {
+		o.Numbers = new(atomic.Uint64)
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

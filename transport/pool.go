@@ -23,7 +23,6 @@ type Pool struct {
 	stopped  bool        // by Close or Shutdown
 	roster   *roster     // which server is next
 	flow     *Flow       // the flow in use, until Events.Down was told
-	flows    uint64      // made so far
 	retry    *time.Timer // for the next attempt, nil when none waits
 	failBack *time.Timer // for the next look at heavier servers, nil when none waits
 	attempts []*attempt  // under way: one, or two when the flow goes while the pool looks at heavier servers
@@ -146,8 +145,7 @@ func (p *Pool) adopt(l *link, index int) {
 // newFlow is called with mu held and the pool not stopped.
 func (p *Pool) newFlow(l *link, index int) *Flow {
 	p.roster.up(index)
-	p.flows++
-	f := newFlow(p, l, index, p.flows, p.roster.marks[index].answersCRLF)
+	f := newFlow(p, l, index, p.opt.Numbers.Add(1), p.roster.marks[index].answersCRLF)
 	p.flow = f
 	p.current.Store(f)
 	p.lookBackAfter()

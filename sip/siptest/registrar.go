@@ -69,7 +69,7 @@ type update struct {
 
 // apply changes the bindings of a as the request demands, all or nothing.
 func (u *update) apply(a *account) sip.StatusCode {
-	u.outbound = u.req.HasToken("Supported", "outbound")
+	u.outbound = u.server.options.Outbound && u.req.HasToken("Supported", "outbound")
 	u.gruu = u.server.options.GRUU && u.req.HasToken("Supported", "gruu")
 	bindings := a.current(u.now)
 	if u.req.ContactStar() {
