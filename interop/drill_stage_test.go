@@ -28,7 +28,7 @@ type stage struct {
 	home    *kamailio // its peers', and the subject's in the end: k, or of two the other one
 	proxy   *faultProxy
 	subject subject
-	users   []string // everybody
+	users   []string // who is sure to be registered in the end
 	calls   []drillCall
 
 	t *testing.T
@@ -45,6 +45,8 @@ type drillCall struct {
 	near, far end    // the subject's, and its peer's
 	heard     *pulse // of what came in at one that is ours
 }
+
+func (c drillCall) lost() bool { return c.near.over() != "" || c.far.over() != "" }
 
 // end is one end of a call, even if another call has replaced that at its peer.
 type end interface {
@@ -66,6 +68,8 @@ func (s *stage) hit(do func(*faultConn)) {
 	}
 }
 
+func (s *stage) cut() { s.t.Helper(); s.hit((*faultConn).cut) }
+
 // spoil brings trouble to the connections there are, and not to those to come.
 func (s *stage) spoil(tr trouble) {
 	s.t.Helper()
@@ -86,24 +90,25 @@ func (s *stage) await(what string, limit time.Duration, cond func() bool) {
 	}
 }
 
-// waitTalk waits until, from now on, packets have come in at both ends of every call.
+// waitTalk waits until, from now on, packets have come in at both ends of every call that is up.
 func (s *stage) waitTalk() {
 	s.t.Helper()
-	var ends []end
-	var before []int
+	type hearing struct {
+		drillCall
+		e      end
+		before int
+	}
+	var open []hearing
 	for _, c := range s.calls {
 		for _, e := range []end{c.near, c.far} {
-			ends, before = append(ends, e), append(before, e.packets())
+			if !c.lost() {
+				open = append(open, hearing{c, e, e.packets()})
+			}
 		}
 	}
 	eventually(s.t, "audio in every call", func() bool {
-		for i, e := range ends {
-			if before[i] >= 0 && e.packets() < before[i]+10 {
-				return false
-			}
-			before[i] = -1
-		}
-		return true
+		open = slices.DeleteFunc(open, func(h hearing) bool { return h.lost() || h.e.packets() >= h.before+10 })
+		return len(open) == 0
 	})
 }
 
@@ -113,12 +118,18 @@ func stageOurs(t *testing.T, d drill) *stage {
 	s := newStage(t, d)
 	s.ours = true
 	alice := &ourSubject{}
-	servers := []sipua.WSServer{{URL: s.proxy.WS, Weight: 10}}
-	if d.two {
-		servers = append(servers, sipua.WSServer{URL: s.home.WS, Weight: 1})
+	cfg := sipua.Config{WSServers: []sipua.WSServer{{URL: s.proxy.WS, Weight: 10}}}
+	if d.two || d.flows {
+		cfg.WSServers = append(cfg.WSServers, sipua.WSServer{URL: s.home.WS, Weight: 1})
 	}
-	u := newUA(t, s.k, "alice", alice.follow(sipua.Config{WSServers: servers}))
+	if d.flows {
+		cfg.Flows = 2
+	}
+	u := newUA(t, s.k, "alice", alice.follow(cfg))
 	s.subject = alice
+	if d.flows {
+		s.k.waitBindings(t, "alice", 2)
+	}
 	peer := newFollower(t, s.home, "dave")
 	half, pages := 4, []string{"bob"}
 	if *drillsTable {
@@ -159,8 +170,8 @@ func stageJsSIP(t *testing.T, d drill) *stage {
 	}
 	p := registeredPage(t, s.k, "alice", o)
 	s.subject = pageSubject{p}
-	s.users = []string{"alice", "bob", "dave"}
-	for _, user := range []string{"bob", "dave"} {
+	s.users = []string{"bob", "dave"}
+	for _, user := range s.users {
 		peer := newFollower(t, s.home, user)
 		for i := range 10 {
 			far, near := connected(t, peer, p, i%2 == 0, rtc.Options{Codecs: []string{"PCMU"}})

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// drillRow is a line of the table: what came of a drill for each subject, nil where it was not held to its end.
+// drillRow is a line of the table: what came of a drill for each subject, nil where it was not held, or not to its end.
 type drillRow struct {
 	drill       string
 	digits      bool
@@ -25,6 +25,9 @@ func drillTable(rows []drillRow) string {
 			name, subject string
 			result        *drillResult
 		}{{row.drill, "sipua", row.ours}, {"", "JsSIP", row.jssip}} {
+			if r.result == nil {
+				continue
+			}
 			fmt.Fprintf(&out, "| %s | %s | %s |\n", r.name, r.subject, r.result.cells(row.digits))
 		}
 	}
@@ -32,12 +35,9 @@ func drillTable(rows []drillRow) string {
 }
 
 func (r *drillResult) cells(digits bool) string {
-	if r == nil {
-		return "failed | | | | |"
-	}
 	lost := fmt.Sprintf("%d of %d", r.lost, r.calls)
 	if digits {
-		lost += fmt.Sprintf("; digits %d of %d", r.digits, r.calls)
+		lost += fmt.Sprintf("; %d digits by INFO arrived", r.digits)
 	}
 	half := r.calls / 2
 	return fmt.Sprintf("%s | %s | %s | %d ms | %d of %d | %d of %d",
