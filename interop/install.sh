@@ -16,6 +16,7 @@ wanted=(
 	firefox-esr:firefox-esr
 	node:nodejs
 	npm:npm
+	ip:iproute2
 )
 
 present() {

@@ -52,6 +52,7 @@ type kamailioOptions struct {
 	NoOutbound          bool   // no RFC 5626: no Flow-Timer, no flow token in Record-Route
 	FlowTimer           int    // seconds in Flow-Timer; from 100 on, 5.6.3 ends the field with CR NUL. 0: 25
 	PingAfter           int    // seconds of silence until the server sends a WebSocket ping. 0: 30
+	Address             string // of the server. "": 127.0.0.1
 	Crowd               bool   // the accounts of a soak are known as well, see crowdUser
 	UDPPort             int    // for sipp, which is not asked for a password, and for Sibling. 0: any
 	Sibling             int    // port of UDP of another server, where a user is looked for who is not registered here
@@ -92,16 +93,17 @@ func startKamailio(t testing.TB, opts kamailioOptions) *kamailio {
 	t.Helper()
 	need(t, "kamailio")
 	cert := sharedCertificate(t)
+	opts = opts.withDefaults()
 	ws, wss := freePort(t), freePort(t)
 	if opts.UDPPort == 0 {
 		opts.UDPPort = freePort(t)
 	}
 	k := &kamailio{
-		WS:       fmt.Sprintf("ws://127.0.0.1:%d", ws),
-		WSS:      fmt.Sprintf("wss://127.0.0.1:%d", wss),
-		UDP:      fmt.Sprintf("127.0.0.1:%d", opts.UDPPort),
+		WS:       fmt.Sprintf("ws://%s:%d", opts.Address, ws),
+		WSS:      fmt.Sprintf("wss://%s:%d", opts.Address, wss),
+		UDP:      fmt.Sprintf("%s:%d", opts.Address, opts.UDPPort),
 		dir:      t.TempDir(),
-		http:     fmt.Sprintf("http://127.0.0.1:%d", ws),
+		http:     fmt.Sprintf("http://%s:%d", opts.Address, ws),
 		instance: fmt.Sprintf("kamailio-%d-%d", os.Getpid(), ws),
 	}
 	accounts := users
@@ -109,7 +111,7 @@ func startKamailio(t testing.TB, opts kamailioOptions) *kamailio {
 		accounts = append(slices.Clip(users), crowdUsers)
 	}
 	k.configure(t, kamailioConfig{
-		kamailioOptions: opts.withDefaults(),
+		kamailioOptions: opts,
 		WSPort:          ws, WSSPort: wss,
 		Certificate: cert.certFile, Key: cert.keyFile,
 		Domain: sipDomain, Users: strings.Join(accounts, "|"), PasswordPrefix: passwordPrefix,
@@ -140,6 +142,9 @@ func (o kamailioOptions) withDefaults() kamailioOptions {
 	}
 	if o.Algorithm == "" {
 		o.Algorithm = "MD5"
+	}
+	if o.Address == "" {
+		o.Address = "127.0.0.1"
 	}
 	return o
 }
