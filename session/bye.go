@@ -46,8 +46,13 @@ func (l *leg) receiveBye(in *core.Incoming) { // [locked]
 	s := l.s
 	in.Reply(sip.StatusOK, "")
 	end := &EndError{Remote: true, Kind: EndBye, Reason: in.Request().Headers("Reason")}
-	if s.out != nil && l != s.out.won {
+	switch h := s.heir; {
+	case s.out != nil && l != s.out.won, s.out == nil && l != s.leg:
 		l.end = end
+		return
+	case h != nil && l == h.old && h.mayWin(): // perhaps because of that
+		l.end = end
+		s.after(byeGrace, func() { h.forget(nil) })
 		return
 	}
 	s.step(inBye, event{code: sip.StatusRequestTerminated, end: end})

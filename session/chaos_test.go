@@ -24,7 +24,7 @@ var orders = flag.Uint64("orders", 150, "how many orders TestAnyOrder tries")
 func TestAnyOrder(t *testing.T) {
 	for seed := range *orders {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			bubbleWith(t, session.Options{SessionTimers: seed%3 == 0}, func(r *rig) {
+			bubbleWith(t, session.Options{SessionTimers: seed%3 == 0, AskOnReplacement: seed%4 == 1}, func(r *rig) {
 				c := &chaos{rig: r, rand: rand.New(rand.NewPCG(seed, 1)), up: true, finals: map[string]*theirs{}, last: map[string]uint32{}}
 				c.begin()
 				for range 40 {
@@ -135,6 +135,12 @@ func (c *chaos) abilities() []sip.Field {
 	if c.rand.IntN(2) == 0 {
 		fields = append(fields, updates)
 	}
+	if c.rand.IntN(3) == 0 {
+		fields = append(fields, sip.Field{Name: "Supported", Value: "replaces"})
+	}
+	if c.rand.IntN(4) == 0 {
+		fields = append(fields, sip.Field{Name: "Record-Route", Value: "<sip:token@edge.example.com;lr;ob>"})
+	}
 	if c.rand.IntN(4) == 0 {
 		fields = append(fields, sip.Field{Name: "Session-Expires", Value: []string{"90", "1800;refresher=uas", "20", "100;refresher=uac"}[c.rand.IntN(4)]})
 	}
@@ -227,6 +233,9 @@ func (c *chaos) free() {
 func (c *chaos) connection() {
 	if c.up = !c.up; c.up {
 		c.rig.up()
+		if c.rand.IntN(3) > 0 {
+			c.ready()
+		}
 	} else {
 		c.look()
 		c.down()

@@ -428,7 +428,7 @@ func (c *crowd) over() {
 }
 
 func inCrowd(t *testing.T, f func(c *crowd)) {
-	bubbleWith(t, session.Options{SessionTimers: true}, func(r *rig) { f(&crowd{rig: r, left: map[string][]sip.Message{}}) })
+	bubbleWith(t, session.Options{SessionTimers: true, AskOnReplacement: true}, func(r *rig) { f(&crowd{rig: r, left: map[string][]sip.Message{}}) })
 }
 
 // TestEachEndingLeavesNothing: no dialog, transaction, timer or media (the

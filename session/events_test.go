@@ -31,7 +31,7 @@ func TestBlockedHandler(t *testing.T) {
 		bob := r.called(invite, "b")
 		answers := map[string]int{}
 		for range 1100 {
-			r.core.Receive(r.wire, bob.digit("Signal=1\r\n").AppendTo(nil))
+			r.core.Receive(r.flow, bob.digit("Signal=1\r\n").AppendTo(nil))
 			res := r.next().(*sip.Response)
 			answers[fmt.Sprint(int(res.StatusCode()), res.HasHeader("Retry-After"))]++
 		}

@@ -86,6 +86,7 @@ func (l *leg) next() { // [locked]
 		return
 	}
 	if len(l.waiting) == 0 {
+		l.refreshTarget()
 		l.tick(tmFree, 0)
 		return
 	}

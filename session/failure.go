@@ -89,6 +89,7 @@ func passing(method sip.Method, code sip.StatusCode) bool {
 type patience struct {
 	since time.Time // the first try
 	tries int
+	limit time.Duration // of it all; 0: the core's RecoveryLimit
 }
 
 // next tells how long to wait before a request that came to err is made again,
@@ -122,7 +123,11 @@ func (s *Session) retryIn(p *patience, method sip.Method, err error) (time.Durat
 	if s.usage.state.Ended() {
 		return 0, false
 	}
-	return p.next(method, err, s.m.core.RecoveryLimit())
+	limit := p.limit
+	if limit == 0 {
+		limit = s.m.core.RecoveryLimit()
+	}
+	return p.next(method, err, limit)
 }
 
 // failed draws the consequences of a request of ours inside d that came to err:
@@ -130,6 +135,9 @@ func (s *Session) retryIn(p *patience, method sip.Method, err error) (time.Durat
 // INVITE decides.
 func (s *Session) failed(d *dialog.Dialog, method sip.Method, err error) { // [locked]
 	t := tollOf(method, sip.StatusOf(err))
+	if d == s.leg.dialog && s.leg.excuses(err) { // it never got there
+		return
+	}
 	if d != s.leg.dialog || t == tollNone || t == tollUsage && subscribes(method) {
 		return
 	}

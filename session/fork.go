@@ -100,7 +100,7 @@ func (l *leg) take(from *leg) { // [locked]
 func (l *leg) previous() Media { // [locked]
 	out := l.s.out
 	switch {
-	case l.media != nil || out == nil:
+	case l.media != nil || out == nil || l.s.heir.is(l):
 		return l.media
 	case out.bound != nil && out.bound.media != nil:
 		return out.bound.media
@@ -111,8 +111,11 @@ func (l *leg) previous() Media { // [locked]
 // beside is the media of another fork, where nothing connects them with those
 // of the leg but that they are of one call.
 func (l *leg) beside() Media { // [locked]
-	if l.previous() != nil {
+	switch {
+	case l.previous() != nil:
 		return nil
+	case l.s.heir.is(l):
+		return l.s.heir.old.media
 	}
 	for other := range l.s.legs() {
 		if other.media != nil {
@@ -122,9 +125,13 @@ func (l *leg) beside() Media { // [locked]
 	return nil
 }
 
-// lost reports whether the leg is a fork that lost, or hung up.
+// lost reports whether the leg is a fork that lost, or hung up, or another has
+// taken its place.
 func (l *leg) lost() bool { // [locked]
 	out := l.s.out
+	if out == nil {
+		return l != l.s.leg && !l.s.heir.is(l)
+	}
 	return out != nil && l != out.won && (out.won != nil || l.end != nil)
 }
 

@@ -16,6 +16,7 @@ type inDialog struct{ *leg }
 // ReceiveRequest takes a request inside one of the call's dialogs.
 func (d inDialog) ReceiveRequest(in *core.Incoming) { // [locked]
 	s, l, req := d.s, d.leg, in.Request()
+	l.hears(in.Flow())
 	switch method := req.Method(); {
 	case method == sip.ACK:
 		l.receiveACK(req)

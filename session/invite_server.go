@@ -72,6 +72,7 @@ func (m *Manager) receiveCall(in *core.Incoming, old *Session, earlyOnly bool) {
 	s.setHandler(nil)
 	s.setPackages(nil)
 	s.leg.learn(req)
+	s.leg.comesOver(in.Flow())
 	s.asserted = req.AssertedIdentity()
 	in.OnCancel = s.canceled
 	in.OnLost = func(err error) {

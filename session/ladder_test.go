@@ -133,7 +133,7 @@ func byHand(text []byte) bool { return strings.HasPrefix(string(text), "by hand"
 // runLadder runs one flow and returns it with what we did.
 func runLadder(t *testing.T, script string) string {
 	l := &ladder{t: t}
-	o := session.Options{Handler: *l.handler()}
+	o := session.Options{Handler: *l.handler(), AskOnReplacement: true}
 	lines := strings.Split(strings.TrimRight(script, "\n"), "\n")
 	for _, line := range lines {
 		if words := strings.Fields(line); len(words) > 1 && words[0] == "options" {
@@ -172,6 +172,8 @@ func (l *ladder) configure(o *session.Options, words []string) {
 				l.event(s, "offered %s", nameOf(f.Description().Body))
 				l.offer = f
 			}
+		case "goes-on":
+			o.AskOnReplacement = false
 		case "timers":
 			o.SessionTimers = true
 		case "wire":

@@ -30,9 +30,12 @@ type leg struct { // guarded by the core's mutex
 	ours    *reoffering // our re-INVITE, UPDATE or PRACK with an offer, under way
 	glare   *core.Timer // until our offer is made again
 	timer   sessionClock
+	way     way
 
 	packages []string // Info Packages the far end takes; nil: it has not said
 	methods  []string // its Allow; nil: it has not said
+	replaces bool     // it knows Replaces (RFC 3891)
+	product  string   // its User-Agent or Server; empty: it has not said
 
 	reliable bool // the first offer or answer went in a reliable provisional response
 
@@ -58,7 +61,9 @@ func (s *Session) attach(d *dialog.Dialog) *leg { // [locked]
 func (s *Session) legs() iter.Seq[*leg] { // [locked]
 	return func(yield func(*leg) bool) {
 		if s.out == nil {
-			yield(s.leg)
+			if yield(s.leg) && s.heir != nil {
+				yield(s.heir.other(s.leg))
+			}
 			return
 		}
 		if !yield(s.out.root) {
@@ -69,6 +74,9 @@ func (s *Session) legs() iter.Seq[*leg] { // [locked]
 				return
 			}
 		}
+		if h := s.heir; h != nil && !h.up {
+			yield(h.leg)
+		}
 	}
 }
 
@@ -78,7 +86,15 @@ func (l *leg) close(end error) { // [locked]
 	if l.oa.state == oaClosed {
 		return
 	}
+	open := l.stop(end)
+	l.s.closeMedia(l.media, open)
+}
+
+// stop is close but for the media, those of the exchange that was open among
+// them.
+func (l *leg) stop(end error) (open *exchange) { // [locked]
 	l.untimed()
+	l.closeWay()
 	l.oa.step(oaEnd)
 	open, waiting := l.open, l.waiting
 	l.open, l.waiting = nil, nil
@@ -94,15 +110,21 @@ func (l *leg) close(end error) { // [locked]
 	if l.ours != nil {
 		l.ours.out.Cancel()
 	}
-	l.s.closeMedia(l.media, open)
+	return open
 }
 
 // learn takes over what a message of the far end says of what it can do.
 func (l *leg) learn(m interface {
 	HasHeader(string) bool
+	Header(string) string
 	List(string) []string
+	HasToken(name, token string) bool
 }) { // [locked]
 	l.learnPackages(m)
+	l.replaces = l.replaces || m.HasToken("Supported", tagReplaces)
+	if p := productOf(m); p != "" {
+		l.product = p
+	}
 	if m.HasHeader("Allow") {
 		l.methods = m.List("Allow")
 	}

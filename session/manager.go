@@ -82,6 +82,10 @@ type Options struct {
 	// ForceRefresher makes us the refresher of calls that we make, where the far
 	// end would choose (RFC 4028 §7.1).
 	ForceRefresher bool
+	// AskOnReplacement offers to Call, as any other, an INVITE by which the far end of
+	// a call replaces the dialog of that very call; see [Incoming.Replaces]. False:
+	// the call goes on in the new dialog and nobody is asked.
+	AskOnReplacement bool
 	// Condition is told of each change of a call's Condition, with the one before,
 	// besides the call's own Handler. It is called with the core's mutex held and
 	// must not block. Nil: nobody is told.

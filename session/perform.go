@@ -64,6 +64,7 @@ func (s *Session) step(in usageInput, e event) { // [locked]
 		s.up = nil
 		s.stands()
 		s.takeOver()
+		s.leg.wayReady()
 	}
 	if do&doEnd != 0 {
 		s.finish(e.end)
@@ -95,6 +96,7 @@ func (s *Session) finish(end *EndError) { // [locked]
 	s.err, s.ended = end, time.Now()
 	s.m.live--
 	s.cancel(end)
+	s.heir.giveUp()
 	for l := range s.legs() {
 		l.close(end)
 	}
@@ -162,6 +164,10 @@ func (s *Session) release() { // [locked]
 			s.letGo(l.dialog)
 		}
 	}
+	for _, d := range s.retired {
+		s.letGo(d)
+	}
+	s.retired = nil
 	for _, t := range s.timers {
 		t.Stop()
 	}

@@ -234,7 +234,7 @@ func (r *reoffering) response(res *sip.Response) { // [locked]
 	code := res.StatusCode()
 	switch {
 	case code.IsProvisional():
-		if r.ack == nil && !r.l.s.usage.state.Ended() { // else it is over, or nothing may follow our BYE
+		if r.ack == nil && !r.l.s.usage.state.Ended() && r.l.end == nil { // else it is over, or nothing may follow our BYE
 			r.provisional(res)
 		}
 	case code.IsSuccess() && r.ack != nil:
@@ -270,6 +270,7 @@ func (r *reoffering) success(res *sip.Response) { // [locked]
 	}
 	l.learn(res)
 	l.timed(r.out.Sent(), res)
+	l.targetRefreshed(r.method, nil)
 	r.ack = func() {}
 	if r.method == sip.INVITE {
 		r.ack = l.s.m.core.SendACK(l.dialog, r.out, "", nil)

@@ -53,6 +53,8 @@ func (m *Manager) receiveReplaces(in *core.Incoming, r sip.Replaces, d *dialog.D
 		in.Reply(sip.StatusCallDoesNotExist, "")
 	case d.State() == dialog.Confirmed && r.EarlyOnly:
 		in.Reply(sip.StatusBusyHere, "")
+	case !m.o.AskOnReplacement && s.usage.state == Confirmed && call.leg == s.leg && s.sameParty(in.Request()):
+		s.replacedBy(in)
 	default:
 		m.receiveCall(in, s, r.EarlyOnly)
 	}

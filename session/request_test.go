@@ -210,7 +210,7 @@ func TestFloodInside(t *testing.T) {
 			for range 1300 {
 				req := bob.request(method, "")
 				r.must(req.SetBody("text/plain", []byte("x")))
-				r.core.Receive(r.wire, req.AppendTo(nil))
+				r.core.Receive(r.flow, req.AppendTo(nil))
 			}
 			late := 0
 			for m := r.next(); m != nil; m = r.next() {

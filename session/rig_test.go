@@ -41,6 +41,9 @@ func (w *wire) Send(b []byte) error {
 	return err
 }
 
+// flow is one connection over the wire.
+type flow struct{ *wire }
+
 // rig is a Manager on a real core whose server is the test. It runs inside a
 // synctest bubble.
 type rig struct {
@@ -48,6 +51,7 @@ type rig struct {
 	core  *core.Core
 	calls *session.Manager
 	wire  *wire
+	flow  *flow // what the wire is at present
 	media *studio
 
 	mu     sync.Mutex
@@ -122,14 +126,29 @@ func (r *rig) up() {
 	r.wire.mu.Lock()
 	r.wire.gone = false
 	r.wire.mu.Unlock()
-	r.core.FlowUp(r.wire, core.FlowInfo{Server: "ws://example.com", Host: "example.com"})
+	r.flow = &flow{r.wire}
+	r.core.FlowUp(r.flow, core.FlowInfo{Server: "ws://example.com", Host: "example.com"})
 }
 
 func (r *rig) down() {
 	r.wire.mu.Lock()
 	r.wire.gone = true
 	r.wire.mu.Unlock()
-	r.core.FlowDown(r.wire, net.ErrClosed)
+	r.core.FlowDown(r.flow, net.ErrClosed)
+}
+
+// ready has us registered on the flow that is up.
+func (r *rig) ready() {
+	r.core.Lock()
+	defer r.core.Unlock()
+	r.core.FlowReady(r.flow)
+}
+
+// moves puts another connection in the place of the one that is up.
+func (r *rig) moves() {
+	r.down()
+	r.up()
+	r.ready()
 }
 
 // next returns the next message that left, nil for none.
@@ -214,7 +233,7 @@ func show(m sip.Message) string {
 
 // receive puts a message of the far end on the wire.
 func (r *rig) receive(m sip.Message) {
-	r.core.Receive(r.wire, m.AppendTo(nil))
+	r.core.Receive(r.flow, m.AppendTo(nil))
 	synctest.Wait()
 }
 

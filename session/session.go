@@ -46,7 +46,9 @@ type Session struct {
 
 	// guarded by the core's mutex
 	usage      usage
-	leg        *leg // what the call is about now
+	leg        *leg             // what the call is about now
+	heir       *heir            // is to take its place, or does
+	retired    []*dialog.Dialog // whose place was taken
 	timing     timerTerms
 	handler    Handler
 	factory    MediaFactory
@@ -108,8 +110,17 @@ func (s *Session) State() State {
 	return s.usage.state
 }
 
-// CallID is the Call-ID of the call, the same for all its dialogs.
-func (s *Session) CallID() string { return s.callID }
+// CallID is the Call-ID of the call's dialog, before there is any that of its
+// INVITE. It changes where a new dialog takes the place of one that a connection
+// went with, or the call is placed again.
+func (s *Session) CallID() string {
+	s.m.core.Lock()
+	defer s.m.core.Unlock()
+	if s.leg.dialog != nil {
+		return s.leg.dialog.ID().CallID
+	}
+	return s.callID
+}
 
 // LocalIdentity is our own side's name and address.
 func (s *Session) LocalIdentity() sip.NameAddr {

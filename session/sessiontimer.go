@@ -266,21 +266,33 @@ func (l *leg) sendRefresh() { // [locked]
 		})
 		return
 	}
-	req := l.dialog.NewRequest(sip.UPDATE)
-	l.timeRequest(req)
-	out := &core.Outgoing{Request: req, Dialog: l.dialog, Wait: l.timer.length()} // the clock ends it
 	if l.timer.patience.since.IsZero() {
 		l.timer.patience.since = time.Now()
 	}
-	over := func(err error) {
-		l.timer.update = nil
+	l.sendUpdate(l.timer.length(), func(err error) { // the clock ends it
+		if err == nil {
+			return
+		}
 		if wait, again := l.s.retryIn(&l.timer.patience, sip.UPDATE, err); again {
 			l.tick(tmLater, wait)
-		} else {
-			l.timer.patience = patience{}
-			l.refreshed(err)
-			l.s.failed(l.dialog, sip.UPDATE, err)
+			return
 		}
+		l.timer.patience = patience{}
+		l.refreshed(err)
+		l.s.failed(l.dialog, sip.UPDATE, err)
+	})
+}
+
+// sendUpdate sends an UPDATE without an offer, which refreshes the session and the
+// remote target of the far end. It waits for a flow as core.Outgoing.Wait has it;
+// done gets what it came to, and what waited for it may follow.
+func (l *leg) sendUpdate(wait time.Duration, done func(error)) { // [locked]
+	req := l.dialog.NewRequest(sip.UPDATE)
+	l.timeRequest(req)
+	out := &core.Outgoing{Request: req, Dialog: l.dialog, Wait: wait}
+	over := func(err error) {
+		l.timer.update = nil
+		done(err)
 		l.next()
 	}
 	out.OnFail = over
@@ -288,10 +300,10 @@ func (l *leg) sendRefresh() { // [locked]
 		switch code := res.StatusCode(); {
 		case code.IsProvisional(), l.reofferRaised(out, res):
 		case code.IsSuccess():
-			l.timer.update = nil
 			l.learn(res)
 			l.timed(out.Sent(), res)
-			l.next()
+			l.targetRefreshed(sip.UPDATE, nil)
+			over(nil)
 		default:
 			over(&sip.ResponseError{Method: sip.UPDATE, Response: res})
 		}

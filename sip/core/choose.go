@@ -99,6 +99,9 @@ func (k *link) told() (Flow, FlowInfo, bool) {
 	return k.Flow, k.info, true
 }
 
+// IsUp reports whether f is up. Locked.
+func (c *Core) IsUp(f Flow) bool { return f != nil && c.linkOf(f) != nil }
+
 // FlowReady tells the core that what others send us arrives over f: we are
 // registered on it, or do not want to be. The first time watchers hear of it.
 // Locked.
