@@ -168,7 +168,7 @@ func (h *heir) success(res *sip.Response) { // [locked]
 		ack()
 		return
 	}
-	d, err := dialog.NewClient(h.out.Sent(), res)
+	d, err := h.out.NewDialog(res)
 	if err != nil {
 		h.failed(err)
 		return
@@ -300,7 +300,7 @@ var errReplaced = errors.New("session: dialog replaced")
 func (s *Session) replacedBy(in *core.Incoming) { // [locked]
 	req := in.Request()
 	c := contentOf(req)
-	d, err := dialog.NewServer(req, in.Tag())
+	d, err := in.NewDialog()
 	switch {
 	case c.refused:
 		refuseBody(in)
