@@ -230,8 +230,8 @@ func (r *Registrar) refused(err error) { // [locked]
 		r.register(false)
 		return
 	}
+	r.set.refused(r, err) // before r gives way to them
 	r.note(err, inRefused)
-	r.set.refused(r, err)
 }
 
 // failed takes a REGISTER that came to nothing but may be tried again.
