@@ -285,7 +285,7 @@ func (r *rig) accepted() (*dialog.Dialog, *usage, *core.Incoming) {
 			invite = in
 			in.SetTag("ours")
 			var err error
-			if d, err = dialog.NewServer(in.Request(), in.Tag()); err != nil {
+			if d, err = in.NewDialog(); err != nil {
 				r.Error(err)
 				return
 			}
@@ -320,7 +320,7 @@ func (r *rig) dialogOf(s *sending) *dialog.Dialog {
 	r.Helper()
 	r.Lock()
 	defer r.Unlock()
-	d, err := dialog.NewClient(s.Sent(), s.responses[len(s.responses)-1])
+	d, err := s.NewDialog(s.responses[len(s.responses)-1])
 	if err != nil {
 		r.Error(err)
 	}
