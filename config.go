@@ -178,13 +178,19 @@ type Config struct {
 	// In seconds, > 0. Default 10 s. From SIP.js (connectionTimeout).
 	ConnectTimeout time.Duration `json:"connect_timeout"`
 
-	// PingInterval is the silence after which a WebSocket ping asks whether the
-	// connection lives. In seconds, > 0. Default 5 s. From sipua; RFC 6455 §5.5.2.
+	// PingInterval is the time after which a WebSocket ping asks again whether the
+	// connection lives. With PongTimeout it is the time in which a dead one is
+	// noticed; 1 s for each is the least that makes sense. In seconds, > 0. Default 5 s. From sipua; RFC 6455 §5.5.2.
 	PingInterval time.Duration `json:"ping_interval"`
 
 	// PongTimeout is how long any answer to a ping may take before the connection
 	// counts as lost. In seconds, > 0. Default 4 s. From sipua; RFC 6455 §5.5.3.
 	PongTimeout time.Duration `json:"pong_timeout"`
+
+	// WriteTimeout is how long the server may take none of what is written before
+	// the connection counts as lost. In seconds, > 0. Default 8 s. From sipua;
+	// RFC 6455 §7.1.7.
+	WriteTimeout time.Duration `json:"write_timeout"`
 
 	// KeepAliveInterval is the longest time between CRLF keep-alives. In seconds.
 	// Default 0: none, unless the server asks for them (Flow-Timer, keep). From
@@ -227,6 +233,11 @@ type Config struct {
 	// DialContext opens the connection under TLS and WebSocket. Default a
 	// [net.Dialer]. From [net/http.Transport].
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error) `json:"-"`
+
+	// Gate, put into the Configs of many UAs, bounds the connection attempts of all
+	// together, so that a server that came back is not stormed. Default nil: no
+	// bounds. From sipua; see [transport.NewGate].
+	Gate *transport.Gate `json:"-"`
 
 	// Register makes the UA register when it starts; point it at false for a UA
 	// that does not. Default true. From JsSIP; RFC 3261 §10.
@@ -348,7 +359,7 @@ const (
 )
 
 // Clone returns a copy that shares no slice, map, pointer or tls.Config with c.
-// Funcs, cookie jars, Media and Logger are the same.
+// Funcs, cookie jars, Gate, Media and Logger are the same.
 func (c Config) Clone() Config {
 	c.ContactParams = maps.Clone(c.ContactParams)
 	c.ContactURIParams = maps.Clone(c.ContactURIParams)
@@ -407,6 +418,7 @@ func (c Config) withDefaults() Config {
 		{&c.ConnectTimeout, 10 * time.Second},
 		{&c.PingInterval, 5 * time.Second},
 		{&c.PongTimeout, 4 * time.Second},
+		{&c.WriteTimeout, 8 * time.Second},
 		{&c.RegisterExpires, 600 * time.Second},
 		{&c.NoAnswerTimeout, 60 * time.Second},
 		{&c.RingTimeout, 180 * time.Second},

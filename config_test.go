@@ -27,6 +27,7 @@ import (
 	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/sip/core"
 	"github.com/gosipua/sipua/sip/digest"
+	"github.com/gosipua/sipua/transport"
 )
 
 // minimal is the least that a UA needs.
@@ -111,6 +112,7 @@ var fieldCases = map[string]fieldCase{
 	"ConnectTimeout":    seconds(`2.5`, 10*time.Second, func(c *Config) *time.Duration { return &c.ConnectTimeout }),
 	"PingInterval":      seconds(`25`, 5*time.Second, func(c *Config) *time.Duration { return &c.PingInterval }),
 	"PongTimeout":       seconds(`8`, 4*time.Second, func(c *Config) *time.Duration { return &c.PongTimeout }),
+	"WriteTimeout":      seconds(`5`, 8*time.Second, func(c *Config) *time.Duration { return &c.WriteTimeout }),
 	"KeepAliveInterval": seconds(`25`, 0, func(c *Config) *time.Duration { return &c.KeepAliveInterval }),
 	"MaxMessageSize":    count(`131072`, 65536, func(c *Config) *int { return &c.MaxMessageSize }),
 	"MaxTransactions":   count(`10`, 1000, func(c *Config) *int { return &c.MaxTransactions }),
@@ -124,6 +126,8 @@ var fieldCases = map[string]fieldCase{
 	"DialContext": {set: func(c *Config) {
 		c.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, net.ErrClosed }
 	}},
+
+	"Gate": {set: func(c *Config) { c.Gate = transport.NewGate(10, 50) }},
 
 	"Register":             {json: `false`, check: pointsAtTrue},
 	"RegisterExpires":      seconds(`300`, 600*time.Second, func(c *Config) *time.Duration { return &c.RegisterExpires }),
@@ -409,7 +413,7 @@ func notShared(t *testing.T, path string, a, b reflect.Value) {
 	case reflect.Struct:
 		for i := range a.NumField() {
 			switch name := a.Type().Field(i).Name; name {
-			case "Logger", "Jar", "Media": // are not ours to copy
+			case "Logger", "Jar", "Media", "Gate": // are not ours to copy
 			case "TLSConfig":
 				if a.Field(i).Pointer() == b.Field(i).Pointer() {
 					t.Errorf("%s.TLSConfig is shared", path)

@@ -186,6 +186,7 @@ func (c *Config) validateNumbers(p *problems) {
 		{"connect_timeout", c.ConnectTimeout},
 		{"ping_interval", c.PingInterval},
 		{"pong_timeout", c.PongTimeout},
+		{"write_timeout", c.WriteTimeout},
 		{"register_expires", c.RegisterExpires},
 		{"no_answer_timeout", c.NoAnswerTimeout},
 		{"ring_timeout", c.RingTimeout},

@@ -25,6 +25,7 @@ func (ua *UA) poolOptions(cfg *Config, regID int) transport.Options {
 		Dial:              cfg.Dial,
 		DialContext:       cfg.DialContext,
 		ConnectTimeout:    cfg.ConnectTimeout,
+		WriteTimeout:      cfg.WriteTimeout,
 		RecoveryMin:       cfg.ConnectionRecoveryMinInterval,
 		RecoveryMax:       cfg.ConnectionRecoveryMaxInterval,
 		PingInterval:      cfg.PingInterval,
@@ -33,6 +34,7 @@ func (ua *UA) poolOptions(cfg *Config, regID int) transport.Options {
 		MaxMessage:        cfg.MaxMessageSize,
 		FailBack:          ua.failBack(cfg.FailBack),
 		Numbers:           &ua.numbers,
+		Gate:              cfg.Gate,
 		Logger:            cfg.Logger,
 		Events: transport.Events{
 			Connecting: func(s WSServer, attempt int) { ua.connecting(regID, s, attempt) },

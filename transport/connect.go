@@ -26,15 +26,11 @@ type link struct {
 	conn   *websocket.Conn
 	wire   *wire
 	server Server // as Options.Dial returned it
+	native bool   // the local address is on an interface of this machine
 }
 
 // open connects to s. The error is a *ConnectError.
-func (p *Pool) open(s Server) (*link, error) {
-	a, err := p.begin()
-	if err != nil {
-		return nil, &ConnectError{Server: s.String(), Err: err}
-	}
-	defer p.over(a)
+func (p *Pool) open(a *attempt, s Server) (*link, error) {
 	ctx, cancel := context.WithTimeoutCause(a.ctx, p.opt.ConnectTimeout, ErrConnectTimeout)
 	defer cancel()
 	l, err := p.openWithin(ctx, &s)
@@ -59,6 +55,7 @@ func (p *Pool) open(s Server) (*link, error) {
 type attempt struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	since  time.Time // guarded by Pool.mu; when it passed the gate
 }
 
 func (p *Pool) begin() (*attempt, error) {
@@ -81,6 +78,23 @@ func (p *Pool) over(a *attempt) {
 	if len(p.attempts) == 0 {
 		p.attempts = nil
 	}
+}
+
+// takeTurn waits at the gate. Without a turn, for the pool was stopped, a is over.
+func (p *Pool) takeTurn(a *attempt) bool {
+	if err := p.opt.Gate.enter(a.ctx); err != nil {
+		p.over(a)
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a.since = time.Now()
+	return true
+}
+
+func (p *Pool) giveTurn(a *attempt) {
+	p.opt.Gate.leave()
+	p.over(a)
 }
 
 func isTimeout(err error) bool {
@@ -127,7 +141,7 @@ func (p *Pool) handshake(ctx context.Context, s Server) (*link, error) {
 		return nil, &SubprotocolError{Got: conn.Subprotocol()}
 	}
 	o.wire.up.Store(true)
-	return &link{conn: conn, wire: o.wire, server: s}, nil
+	return &link{conn: conn, wire: o.wire, server: s, native: p.native(conn.LocalAddr())}, nil
 }
 
 // opening is one connection being opened.

@@ -19,6 +19,10 @@ var (
 	ErrNoPong = errors.New("no answer to a ping")
 	// ErrHardLimit says that a message was longer than Options.HardLimit.
 	ErrHardLimit = errors.New("message beyond the hard limit")
+	// ErrAddressGone says that the flow's local IP address is on no interface of the
+	// machine any more, as after a change of network. [Pool.Check] and the end of a
+	// sleep look.
+	ErrAddressGone = errors.New("our address is gone")
 	// ErrFailBack says that the flow gave way to one to a heavier server.
 	ErrFailBack = errors.New("moved to a heavier server")
 )
@@ -118,8 +122,8 @@ func (e *CloseError) Error() string {
 
 // FlowError says that a flow is gone and why. It is [net.ErrClosed] for errors.Is,
 // and unwraps to the reason: ErrStalled, ErrNoPong, ErrHardLimit,
-// ErrFailBack, ErrPoolClosed, a [*CloseError], what [Flow.Fail] was given, or the
-// error of the network.
+// ErrAddressGone, ErrFailBack, ErrPoolClosed, a [*CloseError], what [Flow.Fail] or
+// [Flow.Leave] was given, or the error of the network.
 type FlowError struct {
 	Flow   uint64 // Flow.ID
 	Server string // the server without its secrets, see Server.String

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"cmp"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -9,23 +10,37 @@ import (
 	"github.com/gorilla/websocket"
 )
 
+var errExcluded = errors.New("another pool uses it")
+
 // lookBackAfter lets the pool look at heavier servers after a while, if there are
 // any. The while is random, so that the clients of a server that came back do not
 // return to it in step. It is called with mu held and a flow in use.
 func (p *Pool) lookBackAfter() {
-	if p.opt.FailBack == nil || p.stopped || len(p.heavier(p.flow.index)) == 0 {
+	if p.opt.FailBack == nil || p.stopped || !p.lighter(p.flow.index) {
 		return
 	}
 	p.tasks.add()
 	p.failBack = time.AfterFunc(p.opt.RecoveryMax/2+rand.N(p.opt.RecoveryMax/2+1), p.lookBack)
 }
 
-// heavier returns the servers heavier than server index, the heaviest first,
-// equals in random order.
+// lighter reports whether there is a server heavier than server index.
+func (p *Pool) lighter(index int) bool {
+	return slices.ContainsFunc(p.opt.Servers, func(s Server) bool {
+		return s.Weight > p.opt.Servers[index].Weight
+	})
+}
+
+// heavier returns the servers heavier than server index that may be moved to now,
+// the heaviest first, equals in random order.
 func (p *Pool) heavier(index int) []int {
+	p.askExclude()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	var is []int
+	now := time.Now()
 	for i, s := range p.opt.Servers {
-		if s.Weight > p.opt.Servers[index].Weight {
+		m := &p.roster.marks[i]
+		if s.Weight > p.opt.Servers[index].Weight && !m.excluded && !now.Before(m.notBefore) && !now.Before(m.notBack) {
 			is = append(is, i)
 		}
 	}
@@ -63,10 +78,10 @@ func (p *Pool) lookBack() {
 
 // moveTo replaces old by a flow to a heavier server, and reports whether it did.
 func (p *Pool) moveTo(index int, old *Flow) bool {
-	s := p.opt.Servers[index]
-	l, err := p.open(s)
+	defer p.looking.Store(0)
+	l, err := p.tryHeavier(index, old)
 	if err != nil {
-		p.log.Debug("failing back failed", "server", s, "error", err)
+		p.log.Debug("failing back failed", "server", p.opt.Servers[index], "error", err)
 		return false
 	}
 	// The handshake took time: a call may have begun, the old flow may be gone.
@@ -83,4 +98,31 @@ func (p *Pool) moveTo(index int, old *Flow) bool {
 	<-old.ended
 	p.run(f)
 	return true
+}
+
+// tryHeavier connects to a heavier server unless that has lost its sense.
+func (p *Pool) tryHeavier(index int, old *Flow) (*link, error) {
+	s := p.opt.Servers[index]
+	a, err := p.begin()
+	if err != nil {
+		return nil, err
+	}
+	if !p.takeTurn(a) {
+		return nil, ErrPoolClosed
+	}
+	defer p.giveTurn(a)
+	p.looking.Store(int32(index) + 1)
+	if old.Err() != nil {
+		return nil, old.Err()
+	}
+	if p.hooks.exclude(s) {
+		return nil, errExcluded
+	}
+	l, err := p.open(a, s)
+	if wait := askedBy(err); wait > 0 {
+		p.mu.Lock()
+		p.roster.stay(index, time.Now(), wait)
+		p.mu.Unlock()
+	}
+	return l, err
 }

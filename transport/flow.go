@@ -39,29 +39,34 @@ type Flow struct {
 	wire   *wire
 	since  time.Time
 	heard  atomic.Bool   // a message or a pong came in
+	inside atomic.Bool   // the reader is in the middle of a message
+	native bool          // its local address was on an interface of this machine
 	write  func()        // writeQueue as a value made once: starting the writer allocates nothing
 	ended  chan struct{} // closed after Events.Down; nil without fail-back, which alone waits for it
 
 	// owned by the writer
 	batch   batch
-	pongOut []byte // payload of the pong being written
+	pongOut []byte  // payload of the pong being written
+	pingOut [1]byte // and of the ping
 
 	mu       sync.Mutex
-	state    flowState   // guarded by mu, as is all that follows
-	err      *FlowError  // why it is not up
-	out      *buffer     // messages waiting to be written, end to end
-	ends     []int       // where each message in out ends
-	control  control     // control frames waiting to be written
-	pong     []byte      // what the ping to be answered carried
-	inWrite  int         // bytes the writer has taken and not yet written
-	writing  bool        // the writer runs
-	reading  bool        // the reader runs, or will
-	closeBy  time.Time   // when the connection is cut while closing, zero for never
-	code     int         // of the Close frame to be sent while closing
-	closing  closingStep // how far the Close frame has come
+	state    flowState     // guarded by mu, as is all that follows
+	err      *FlowError    // why it is not up
+	out      *buffer       // messages waiting to be written, end to end
+	ends     []int         // where each message in out ends
+	control  control       // control frames waiting to be written
+	pong     []byte        // what the ping to be answered carried
+	inWrite  int           // bytes the writer has taken and not yet written
+	writing  bool          // the writer runs
+	reading  bool          // the reader runs, or will
+	closeBy  time.Time     // when the connection is cut while closing, zero for never
+	code     int           // of the Close frame to be sent while closing
+	closing  closingStep   // how far the Close frame has come
+	stay     time.Duration // how long Leave said to leave the server alone
 	live     liveness
 	timer    *time.Timer // for live while up, for closeBy while closing
 	timerDue time.Time
+	looked   clocks // when the timer last fired while up
 }
 
 type closingStep uint8
@@ -76,8 +81,8 @@ func newFlow(p *Pool, link *link, index int, id uint64, answersCRLF bool) *Flow 
 	now := time.Now()
 	f := &Flow{
 		id: id, server: link.server, index: index, pool: p, conn: link.conn, wire: link.wire,
-		since: now, reading: true,
-		live: newLiveness(&p.opt, answersCRLF),
+		since: now, reading: true, looked: lookAt(now),
+		live: newLiveness(&p.opt, now, answersCRLF),
 	}
 	if p.opt.FailBack != nil {
 		f.ended = make(chan struct{})
@@ -146,6 +151,21 @@ func (f *Flow) Fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fail(err)
+}
+
+// Leave ends the flow because the layer above found that its server does not serve
+// us for now, as a SIP 503 with Retry-After says (RFC 3261 §21.5.4). What is queued
+// and a Close frame (1000) are written within 200 ms, Down follows with err, and the
+// next server by weight is tried at once. This one is none to be tried for the time
+// notBefore, up to an hour; without another one the pool waits that long. On a flow
+// that is down it does nothing.
+func (f *Flow) Leave(err error, notBefore time.Duration) {
+	f.mu.Lock()
+	if f.state == flowUp {
+		f.stay = notBefore
+	}
+	f.mu.Unlock()
+	f.beginClose(websocket.CloseNormalClosure, err, hurry)
 }
 
 // fail cuts the connection. The reader wakes up from that and reports it.
@@ -251,8 +271,7 @@ func (f *Flow) stopTimer() {
 // schedule sets the timer for the next thing liveness has to do, unless it is set
 // so already. It is called with mu held and the flow up.
 func (f *Flow) schedule() {
-	lastIn, _ := f.wire.inbound()
-	switch at := f.live.next(lastIn); {
+	switch at := f.live.next(f.inbound()); {
 	case at.IsZero():
 		f.stopTimer()
 	case !at.Equal(f.timerDue):
@@ -263,27 +282,64 @@ func (f *Flow) schedule() {
 func (f *Flow) onTimer() {
 	defer f.pool.tasks.done()
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	now, due := time.Now(), f.timerDue
 	f.timerDue = time.Time{}
-	now := time.Now()
+	var slept, stood time.Duration
 	switch f.state {
 	case flowUp:
-		lastIn, seq := f.wire.inbound()
-		ask, err := f.live.step(now, lastIn, seq)
-		if err != nil {
-			f.fail(err)
-			return
+		if due.IsZero() { // stopped too late
+			due = now
 		}
-		f.ask(ask)
-		f.schedule()
+		before := f.looked
+		f.looked = lookAt(now)
+		if slept, stood = asleep(due, before, f.looked); slept > 0 {
+			f.ask(f.live.woke(now, f.inbound().seq))
+			f.schedule()
+		} else {
+			f.step(now)
+		}
 	case flowClosing:
-		if f.closeBy.IsZero() {
-			return
-		}
-		if now.Before(f.closeBy) {
-			f.arm(f.closeBy)
-			return
-		}
+		f.closeInTime(now)
+	}
+	f.mu.Unlock()
+	if slept > 0 {
+		f.pool.resumed(slept, stood)
+	}
+}
+
+// step does what liveness has to do now. It is called with mu held and the flow up.
+func (f *Flow) step(now time.Time) {
+	ask, err := f.live.step(now, f.inbound())
+	if err != nil {
+		f.fail(err)
+		return
+	}
+	f.ask(ask)
+	f.schedule()
+}
+
+// check has the flow's answer asked for now. See Pool.Check.
+func (f *Flow) check() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.state == flowUp {
+		f.ask(f.live.check(time.Now(), f.inbound().seq))
+		f.schedule()
+	}
+}
+
+// closeInTime is called with mu held and the flow closing.
+func (f *Flow) closeInTime(now time.Time) {
+	switch {
+	case f.closeBy.IsZero():
+	case now.Before(f.closeBy):
+		f.arm(f.closeBy)
+	default:
 		f.fail(ErrPoolClosed)
 	}
+}
+
+func (f *Flow) inbound() inbound {
+	last, seq := f.wire.inbound()
+	return inbound{last: last, seq: seq, inside: f.inside.Load()}
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -26,6 +27,16 @@ func retryAfter(value string, now time.Time) time.Duration {
 	}
 	if t, err := http.ParseTime(value); err == nil && t.After(now) {
 		return t.Sub(now)
+	}
+	return 0
+}
+
+// askedBy returns how long a server that refused the handshake asked to be left
+// alone.
+func askedBy(err error) time.Duration {
+	var refused *HandshakeError
+	if errors.As(err, &refused) {
+		return refused.RetryAfter
 	}
 	return 0
 }

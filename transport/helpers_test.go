@@ -141,10 +141,13 @@ func (e event) String() string {
 	return fmt.Sprintf("%s %s %v %v", e.kind, e.data, e.err, e.retryIn)
 }
 
-// recorder keeps every event.
-type recorder struct{ events chan event }
+// recorder keeps every event. Those of Retry and Resumed, of which most tests have
+// nothing to say, are apart.
+type recorder struct{ events, retries, resumed chan event }
 
-func newRecorder() *recorder { return &recorder{events: make(chan event, 4096)} }
+func newRecorder() *recorder {
+	return &recorder{events: make(chan event, 4096), retries: make(chan event, 4096), resumed: make(chan event, 16)}
+}
 
 func (r *recorder) add(e event) { e.at = time.Now(); r.events <- e }
 
@@ -162,6 +165,10 @@ func (r *recorder) Events() transport.Events {
 		Failed: func(s transport.Server, err error, d time.Duration) {
 			r.add(event{kind: "failed", server: s, err: err, retryIn: d})
 		},
+		Retry: func(in time.Duration, n int) {
+			r.retries <- event{kind: "retry", at: time.Now(), retryIn: in, attempt: n}
+		},
+		Resumed: func(d time.Duration) { r.resumed <- event{kind: "resumed", at: time.Now(), retryIn: d} },
 	}
 }
 

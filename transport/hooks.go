@@ -50,6 +50,20 @@ func (h hooks) failed(s Server, err error, retryIn time.Duration) {
 	}
 }
 
+func (h hooks) retry(in time.Duration, attempt int) {
+	if h.o.Events.Retry != nil {
+		h.o.Events.Retry(in, attempt)
+	}
+}
+
+func (h hooks) resumed(asleep time.Duration) {
+	if h.o.Events.Resumed != nil {
+		h.o.Events.Resumed(asleep)
+	}
+}
+
+func (h hooks) exclude(s Server) bool { return h.o.Exclude != nil && h.o.Exclude(s) }
+
 func (h hooks) dial(ctx context.Context, s Server) (Server, error) {
 	if h.o.Dial == nil {
 		return s, nil

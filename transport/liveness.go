@@ -8,18 +8,28 @@ import (
 // crlfTimeout is how long the answer to a CRLF ping may take (RFC 5626 §4.4.1).
 const crlfTimeout = 10 * time.Second
 
+// checkTimeout bounds the time for the answer to a ping when the flow is to be
+// checked at once.
+const checkTimeout = 2 * time.Second
+
 // liveness decides when to ping and when a flow is dead. It reads no clock and
 // holds no lock: the flow steps it from its timer.
 //
 // Nothing is told of inbound bytes; each step looks when the last ones came, so
-// that a busy flow pays one timer in PingInterval and nothing for a message.
+// that a busy flow pays one timer and one ping in PingInterval, and nothing for a
+// message. It is pinged although bytes come in, because these tell nothing of the
+// way out, which may be dead by itself.
 type liveness struct {
-	ping, pong time.Duration // WebSocket: silence before a ping (negative: never), time for an answer
+	ping, pong time.Duration // WebSocket: time from an answer to a ping (negative: never), time for an answer
 
-	asked   bool      // a ping is queued or written and nothing has come in since
-	askedAt time.Time // when it was queued, then when it was written
-	written bool      // the ping has left; until then the write deadline rules
-	seq     uint32    // of the inbound bytes when it was queued
+	asked    bool      // a ping is queued or written and has no answer
+	checking bool      // it is one of check, whose time is shorter
+	askedAt  time.Time // when it was queued, then when it was written
+	written  bool      // the ping has left; until then the write deadline rules
+	number   byte      // of the ping, which is its payload
+	seq      uint32    // of the inbound bytes when it was queued
+	answered time.Time // when the flow was last known to work both ways
+	pongs    bool      // this flow has answered a ping by its pong: nothing else will do
 
 	keep      time.Duration // CRLF: upper interval, 0 for none
 	nextCRLF  time.Time
@@ -27,28 +37,39 @@ type liveness struct {
 	strict    bool      // this server has answered a CRLF ping before
 }
 
-func newLiveness(o *Options, answersCRLF bool) liveness {
-	l := liveness{ping: o.PingInterval, pong: o.PongTimeout, strict: answersCRLF}
-	l.setKeepAlive(time.Now(), o.KeepAliveInterval)
+// inbound is what a flow knows of what came in.
+type inbound struct {
+	last   time.Time // when bytes came last
+	seq    uint32    // changes whenever some do
+	inside bool      // the reader is in the middle of a message
+}
+
+func newLiveness(o *Options, now time.Time, answersCRLF bool) liveness {
+	l := liveness{ping: o.PingInterval, pong: o.PongTimeout, answered: now, strict: answersCRLF}
+	l.setKeepAlive(now, o.KeepAliveInterval)
 	return l
 }
 
 // step returns what has to be sent now, or the reason why the flow is dead.
-func (l *liveness) step(now, lastIn time.Time, seq uint32) (control, error) {
+func (l *liveness) step(now time.Time, in inbound) (control, error) {
 	var send control
-	if l.asked && seq != l.seq {
-		l.asked = false
+	if l.asked && !l.pongs && in.seq != l.seq {
+		// Not every server answers by a pong; another sign of life is one as good.
+		l.proved(in.last)
 	}
 	switch {
 	case l.ping < 0:
-	case !l.asked && !now.Before(lastIn.Add(l.ping)):
-		l.asked, l.askedAt, l.written, l.seq = true, now, false, seq
-		send |= sendPing
-	case l.asked && !now.Before(l.askedAt.Add(l.pong)):
-		if l.written {
+	case !l.asked && !now.Before(l.answered.Add(l.ping)):
+		send |= l.ask(now, in.seq)
+	case l.asked && !now.Before(l.due(in)):
+		switch {
+		case !l.written:
+			l.askedAt = now // it still waits behind a slow write
+		case in.inside && in.last.After(l.askedAt):
+			l.askedAt = in.last // its pong waits behind a long message
+		default:
 			return 0, ErrNoPong
 		}
-		l.askedAt = now // it still waits behind a slow write
 	}
 	if l.keep > 0 {
 		if l.strict && !l.crlfAsked.IsZero() && !now.Before(l.crlfAsked.Add(crlfTimeout)) {
@@ -66,7 +87,7 @@ func (l *liveness) step(now, lastIn time.Time, seq uint32) (control, error) {
 }
 
 // next returns when step has to be called again, zero for never.
-func (l *liveness) next(lastIn time.Time) time.Time {
+func (l *liveness) next(in inbound) time.Time {
 	var at time.Time
 	sooner := func(t time.Time) {
 		if at.IsZero() || t.Before(at) {
@@ -75,9 +96,9 @@ func (l *liveness) next(lastIn time.Time) time.Time {
 	}
 	if l.ping >= 0 {
 		if l.asked {
-			sooner(l.askedAt.Add(l.pong))
+			sooner(l.due(in))
 		} else {
-			sooner(lastIn.Add(l.ping))
+			sooner(l.answered.Add(l.ping))
 		}
 	}
 	if l.keep > 0 {
@@ -89,9 +110,69 @@ func (l *liveness) next(lastIn time.Time) time.Time {
 	return at
 }
 
-// pingWritten starts the time for the answer to the WebSocket ping.
-func (l *liveness) pingWritten(now time.Time) {
-	if l.asked && !l.written {
+// ask begins to wait for the answer to a ping.
+func (l *liveness) ask(now time.Time, seq uint32) control {
+	l.asked, l.askedAt, l.written, l.seq = true, now, false, seq
+	l.number++
+	return sendPing
+}
+
+// due returns when the answer to the ping is. A flow that has never answered one by
+// a pong, though bytes came in, is given all the silence that it may take to learn
+// of it otherwise.
+func (l *liveness) due(in inbound) time.Time {
+	at := l.askedAt.Add(l.timeout())
+	if silent := in.last.Add(l.ping + l.pong); !l.pongs && !l.checking && at.Before(silent) {
+		return silent
+	}
+	return at
+}
+
+// timeout is how long the answer to the ping may take.
+func (l *liveness) timeout() time.Duration {
+	if l.checking {
+		return min(l.pong, checkTimeout)
+	}
+	return l.pong
+}
+
+// check returns what has to be sent to know soon whether the flow lives. While one
+// check is under way another changes nothing: the first has to have its end.
+func (l *liveness) check(now time.Time, seq uint32) control {
+	if l.ping < 0 || l.checking {
+		return 0
+	}
+	l.checking = true
+	return l.ask(now, seq)
+}
+
+// woke is check after a sleep, in which no answer could come: what is asked now
+// gets its full time.
+func (l *liveness) woke(now time.Time, seq uint32) control {
+	if !l.crlfAsked.IsZero() {
+		l.crlfAsked = now
+	}
+	l.checking = false
+	return l.check(now, seq)
+}
+
+// proved notes that the flow worked both ways.
+func (l *liveness) proved(at time.Time) {
+	l.asked, l.checking, l.answered = false, false, at
+}
+
+// gotPong takes a pong. From the first one on that answers a ping of ours nothing
+// else does. Others are inbound bytes like any.
+func (l *liveness) gotPong(now time.Time, payload string) {
+	if l.asked && len(payload) == 1 && payload[0] == l.number {
+		l.pongs = true
+		l.proved(now)
+	}
+}
+
+// pingWritten starts the time for the answer to the WebSocket ping with this number.
+func (l *liveness) pingWritten(now time.Time, number byte) {
+	if l.asked && !l.written && number == l.number {
 		l.written, l.askedAt = true, now
 	}
 }

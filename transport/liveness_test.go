@@ -38,7 +38,7 @@ func TestSilentFlowIsPingedAndFailed(t *testing.T) {
 		_, r, c := connected(t, transport.Options{})
 		began := time.Now()
 		in := frames(c)
-		if f := <-in; f.opcode != ping || f.at != 5*time.Second || len(f.payload) > 0 {
+		if f := <-in; f.opcode != ping || f.at != 5*time.Second {
 			t.Errorf("got opcode %d after %v, want a ping after 5 s", f.opcode, f.at)
 		}
 		down := r.next(t, "down")
@@ -68,30 +68,25 @@ func TestAnsweredPingKeepsFlow(t *testing.T) {
 	})
 }
 
-// Any inbound byte tells that the flow lives: no ping while there are some, and no
-// failure when one comes instead of the pong.
+// Of a server that answers no ping by a pong any inbound byte tells that the flow
+// lives, for as long as silence may last otherwise.
 func TestInboundBytesCountAsLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, r, c := connected(t, transport.Options{})
-		in := frames(c)
+		began := time.Now()
 		for range 20 {
-			time.Sleep(4999 * time.Millisecond)
+			time.Sleep(8999 * time.Millisecond)
 			send(t, c, fin|text, "busy")
 			r.next(t, "message")
 		}
-		select {
-		case f := <-in:
-			t.Errorf("opcode %d after %v on a busy flow", f.opcode, f.at)
-		default:
-		}
-		last := <-in // the ping, 5 s later
 		c.Write([]byte{fin | text, 10})
-		time.Sleep(4999 * time.Millisecond) // the pong would have been due
+		time.Sleep(8999 * time.Millisecond)
 		r.none(t)
 		io.WriteString(c, "0123456789")
 		r.next(t, "message")
-		if want := 20*4999*time.Millisecond + 5*time.Second; last.opcode != ping || last.at != want {
-			t.Errorf("opcode %d after %v, want a ping after %v", last.opcode, last.at, want)
+		down := r.next(t, "down")
+		if got, want := down.at.Sub(began), 21*8999*time.Millisecond+9*time.Second; got != want || !errors.Is(down.err, transport.ErrNoPong) {
+			t.Errorf("down after %v with %v, want ErrNoPong after %v", got, down.err, want)
 		}
 	})
 }
@@ -105,7 +100,7 @@ func TestPongIsDueAfterPingWasWritten(t *testing.T) {
 		fill := make([]byte, 60<<10)
 		flow.Send(fill)
 		flow.Send(fill) // waits for the peer to read, and the ping behind it
-		time.Sleep(9500 * time.Millisecond)
+		time.Sleep(7500 * time.Millisecond)
 		in := frames(c)
 		<-in
 		<-in
@@ -113,8 +108,8 @@ func TestPongIsDueAfterPingWasWritten(t *testing.T) {
 			t.Fatalf("opcode %d", f.opcode)
 		}
 		down := r.next(t, "down")
-		if got := down.at.Sub(began); got != 13500*time.Millisecond || !errors.Is(down.err, transport.ErrNoPong) {
-			t.Errorf("down after %v with %v, want ErrNoPong after 13.5 s", got, down.err)
+		if got := down.at.Sub(began); got != 11500*time.Millisecond || !errors.Is(down.err, transport.ErrNoPong) {
+			t.Errorf("down after %v with %v, want ErrNoPong after 11.5 s", got, down.err)
 		}
 	})
 }

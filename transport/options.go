@@ -33,7 +33,7 @@ type Options struct {
 	Jar       http.CookieJar                        // for servers without their own; default: none
 
 	ConnectTimeout time.Duration // of a whole attempt: Dial, TCP, TLS, handshake; default 10 s
-	WriteTimeout   time.Duration // of one write to the network; default 10 s
+	WriteTimeout   time.Duration // of one write to the network; default 8 s
 
 	// RecoveryMin and RecoveryMax bound the wait between rounds of attempts, which
 	// grows exponentially with jitter. Defaults 2 s and 30 s; a maximum below the
@@ -61,14 +61,27 @@ type Options struct {
 	// common number theirs apart. Default: one of the pool's own.
 	Numbers *atomic.Uint64
 
+	// Exclude, if set, is asked about every server before each attempt, those of
+	// failing back included; a server for which it is true is none to be tried now.
+	// When none is left the pool waits, and asks again with back-off. A flow that is
+	// up stays. It keeps two pools of one user agent on different servers, given
+	// [Pool.Uses] of the other one. It must not block.
+	Exclude func(Server) bool
+
+	// Gate, shared with other pools, bounds the attempts of all together. An attempt
+	// that waits for its turn is not told by Events.Connecting until it has it.
+	// Default nil: no bounds.
+	Gate *Gate
+
 	Events Events       // what happens is told here
 	Logger *slog.Logger // default: nothing is logged
 }
 
 // Events are told by the pool's own goroutines, one at a time for one flow, in
 // the order things happened: Up, then any number of Message and TooLong, then
-// Down. A nil func is skipped. None may block: Message and TooLong run on the
-// flow's reader.
+// Down. Retry, Connecting and Failed follow each other in order too; Resumed may
+// come beside all others. A nil func is skipped. None may block: Message and TooLong
+// run on the flow's reader.
 type Events struct {
 	// Connecting says that an attempt begins. It counts from 1 since the last
 	// connection that held.
@@ -91,6 +104,19 @@ type Events struct {
 	// Failed says that an attempt failed; err is a [*ConnectError]. The next one
 	// follows after retryIn, 0 being at once. Attempts to fail back are not told.
 	Failed func(s Server, err error, retryIn time.Duration)
+
+	// Retry says that the next attempt is due after in, 0 being at once, and counts
+	// it as Connecting will. It follows Down and Failed, and comes again when the
+	// attempt is brought forward by Pool.Check or put off because Options.Exclude
+	// leaves no server. With a Gate the attempt may begin later than that.
+	Retry func(in time.Duration, attempt int)
+
+	// Resumed says that the machine slept or the process was frozen, for about that
+	// long: the wall clock moved on more than the monotonic one, or a timer fired much
+	// too late. It is noticed within 5 s or Options.PingInterval, whichever is longer,
+	// except on a flow without any keep-alive, and everything is looked at as by
+	// Pool.Check.
+	Resumed func(asleep time.Duration)
 }
 
 func (o Options) withDefaults() Options {
@@ -105,7 +131,7 @@ func (o Options) withDefaults() Options {
 		o.DialContext = plainDialer.DialContext
 	}
 	setDefault(&o.ConnectTimeout, 10*time.Second)
-	setDefault(&o.WriteTimeout, 10*time.Second)
+	setDefault(&o.WriteTimeout, 8*time.Second)
 	setDefault(&o.RecoveryMin, 2*time.Second)
 	setDefault(&o.RecoveryMax, 30*time.Second)
 	o.RecoveryMax = max(o.RecoveryMax, o.RecoveryMin)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/gorilla/websocket"
 )
@@ -20,7 +21,9 @@ func (f *Flow) read() {
 		var r io.Reader
 		// No buffer is held while the flow is idle.
 		if _, r, err = f.conn.NextReader(); err == nil {
+			f.inside.Store(true)
 			err = f.readMessage(r)
+			f.inside.Store(false)
 		}
 	}
 	f.readerEnds(err)
@@ -110,8 +113,11 @@ func (f *Flow) gotPing(payload string) error {
 	return nil
 }
 
-func (f *Flow) gotPong(string) error {
+func (f *Flow) gotPong(payload string) error {
 	f.heard.Store(true)
+	f.mu.Lock()
+	f.live.gotPong(time.Now(), payload)
+	f.mu.Unlock()
 	return nil
 }
 

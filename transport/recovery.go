@@ -3,6 +3,17 @@ package transport
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+const (
+	// maxStay bounds how long a server can keep us away, and how long one that does
+	// not hold its flows is not failed back to.
+	maxStay = time.Hour
+	// steady is how many times RecoveryMax a flow has to live for its server to
+	// count as one to fail back to.
+	steady = 10
 )
 
 // roster decides which server is tried next and when. It holds no lock and reads
@@ -19,7 +30,10 @@ type roster struct {
 // mark is what is remembered of one server.
 type mark struct {
 	failed      bool
-	notBefore   time.Time // Retry-After of a refused handshake
+	excluded    bool      // Options.Exclude said so when it was last asked
+	notBefore   time.Time // it asked to be left alone until then
+	flaps       int       // flows to it in a row that were lost early
+	notBack     time.Time // no failing back before that, for its flaps
 	answersCRLF bool      // has answered a CRLF keep-alive once
 }
 
@@ -29,7 +43,8 @@ func newRoster(servers []Server, minWait, maxWait time.Duration) *roster {
 
 // candidate reports whether server i may be tried now.
 func (r *roster) candidate(i int, now time.Time) bool {
-	return !r.marks[i].failed && !now.Before(r.marks[i].notBefore)
+	m := &r.marks[i]
+	return !m.failed && !m.excluded && !now.Before(m.notBefore)
 }
 
 // anyCandidate reports whether a server may be tried now.
@@ -42,14 +57,13 @@ func (r *roster) anyCandidate(now time.Time) bool {
 	return false
 }
 
-// pick returns the heaviest candidate, at random among equals. Without a candidate
-// it is the heaviest of all: whoever waited as long as next said has one.
+// pick returns the heaviest candidate, at random among equals, and -1 if there is
+// none.
 func (r *roster) pick(now time.Time) int {
-	anyone := !r.anyCandidate(now)
 	best, equals := -1, 0
 	for i, s := range r.servers {
 		switch {
-		case !anyone && !r.candidate(i, now):
+		case !r.candidate(i, now):
 		case best < 0 || s.Weight > r.servers[best].Weight:
 			best, equals = i, 1
 		case s.Weight == r.servers[best].Weight:
@@ -73,41 +87,122 @@ func (r *roster) up(i int) {
 // before the next attempt.
 func (r *roster) failed(i int, now time.Time, retryAfter time.Duration) time.Duration {
 	r.marks[i].failed = true
-	if retryAfter > 0 {
-		r.marks[i].notBefore = now.Add(min(retryAfter, r.max))
-	}
+	r.stay(i, now, retryAfter)
 	return r.next(now, false)
 }
 
-// lost marks a server whose connection ended. A connection that held begins a new
-// count: its first retry is at once, whatever failed before it was made.
-func (r *roster) lost(i int, now time.Time, held bool) time.Duration {
-	if held {
-		r.round, r.attempt = 0, 0
-		for j := range r.marks {
-			r.marks[j].failed = false
-		}
-	}
-	r.marks[i].failed = true
-	return r.next(now, held)
+// loss is how a connection ended.
+type loss struct {
+	age  time.Duration // of the connection
+	held bool          // it was worth a fresh count of attempts
+	ours bool          // the reason is on our side
+	stay time.Duration // how long the server asked to be left alone
 }
 
-// next returns 0 while there is a candidate left. Else the round is over, all
-// marks are cleared, and the wait backs off unless the retry is at once.
+// lost marks a server whose connection ended, unless that is not its fault. A
+// connection that held begins a new count: its first retry is at once, whatever
+// failed before it was made.
+func (r *roster) lost(i int, now time.Time, l loss) time.Duration {
+	if l.held {
+		r.round, r.attempt = 0, 0
+		r.clear()
+	}
+	r.stay(i, now, l.stay)
+	if !l.ours {
+		r.marks[i].failed = true
+		r.flapped(i, now, l.age)
+	}
+	return r.next(now, l.held)
+}
+
+// flapped puts off failing back to a server that loses its flows early, longer each
+// time.
+func (r *roster) flapped(i int, now time.Time, age time.Duration) {
+	m := &r.marks[i]
+	if age >= steady*r.max {
+		m.flaps = 0
+		return
+	}
+	m.flaps = min(m.flaps+1, 16)
+	off := min(r.max<<m.flaps, maxStay)
+	m.notBack = now.Add(off/2 + rand.N(off/2+1))
+}
+
+// stay notes that server i wants to be left alone for d.
+func (r *roster) stay(i int, now time.Time, d time.Duration) {
+	if d > 0 {
+		r.marks[i].notBefore = now.Add(min(d, maxStay))
+	}
+}
+
+// closing returns how long to stay away from a server that ended a connection with
+// this code of a Close frame, so that its clients do not return in step.
+func (r *roster) closing(code int) time.Duration {
+	switch code {
+	case websocket.CloseGoingAway: // RFC 6455 §7.4.1: a server going down, or up again
+		return rand.N(r.min + 1)
+	case websocket.CloseServiceRestart: // 5 to 30 s by its definition at IANA
+		low, high := r.within(5*time.Second), r.within(30*time.Second)
+		return low + rand.N(high-low+1)
+	case websocket.CloseTryAgainLater: // it is overloaded, by its definition at IANA
+		return r.min + rand.N(r.max-r.min+1)
+	}
+	return 0
+}
+
+func (r *roster) within(d time.Duration) time.Duration { return min(max(d, r.min), r.max) }
+
+// next returns 0 while there is a candidate left. Else another round begins, with all
+// marks of failure cleared, and the wait backs off unless the retry is at once.
 func (r *roster) next(now time.Time, atOnce bool) time.Duration {
 	if r.anyCandidate(now) {
 		return 0
 	}
-	earliest := r.max
+	if soonest, ok := r.soonest(now); ok && atOnce {
+		r.clear()
+		return soonest
+	}
+	return r.again(now)
+}
+
+// again begins another round, and returns how long to wait for it.
+func (r *roster) again(now time.Time) time.Duration {
+	r.clear()
+	r.round++
+	soonest, _ := r.soonest(now)
+	return max(soonest, backOff(r.round, r.min, r.max))
+}
+
+// soonest returns how long it takes until a server may be tried that is not
+// excluded. Without one it returns false.
+func (r *roster) soonest(now time.Time) (wait time.Duration, ok bool) {
+	wait = maxStay
+	for _, m := range r.marks {
+		if !m.excluded {
+			wait, ok = min(wait, max(m.notBefore.Sub(now), 0)), true
+		}
+	}
+	if !ok {
+		return 0, false
+	}
+	return wait, true
+}
+
+// clear takes the marks of failure from all servers.
+func (r *roster) clear() {
 	for i := range r.marks {
 		r.marks[i].failed = false
-		earliest = min(earliest, r.marks[i].notBefore.Sub(now))
 	}
-	if atOnce {
-		return max(earliest, 0)
+}
+
+// slept notes that the monotonic clock, by which servers are left alone, stood
+// still while d passed.
+func (r *roster) slept(d time.Duration) {
+	for i := range r.marks {
+		if m := &r.marks[i]; !m.notBefore.IsZero() {
+			m.notBefore = m.notBefore.Add(-d)
+		}
 	}
-	r.round++
-	return max(earliest, backOff(r.round, r.min, r.max))
 }
 
 // backOff returns a random wait between low and low·2^round, never above high.

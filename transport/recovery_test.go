@@ -59,16 +59,16 @@ func TestLossOfWhatHeldIsRetriedAtOnce(t *testing.T) {
 	alone.failed(0, now, 0)
 	alone.failed(0, now, 0)
 	alone.up(0)
-	if d := alone.lost(0, now, true); d != 0 || alone.round != 0 || alone.attempt != 0 {
+	if d := alone.lost(0, now, loss{held: true}); d != 0 || alone.round != 0 || alone.attempt != 0 {
 		t.Errorf("held: wait %v, round %d, attempt %d", d, alone.round, alone.attempt)
 	}
-	if d := alone.lost(0, now, false); d < 2*time.Second || d > 4*time.Second {
+	if d := alone.lost(0, now, loss{}); d < 2*time.Second || d > 4*time.Second {
 		t.Errorf("not held: wait %v, want 2 to 4 s", d)
 	}
 
 	two := rosterOf(2, 1)
 	two.failed(0, now, 0)
-	if d := two.lost(1, now, true); d != 0 || two.pick(now) != 0 {
+	if d := two.lost(1, now, loss{held: true}); d != 0 || two.pick(now) != 0 {
 		t.Errorf("lighter one lost: wait %v, pick %d, want the heavier one at once", d, two.pick(now))
 	}
 }
@@ -120,19 +120,25 @@ func TestRetryAfterDelaysOneServer(t *testing.T) {
 		t.Errorf("wait %v, want the 20 s of Retry-After", d)
 	}
 	alone = rosterOf(0)
-	if d := alone.failed(0, now, time.Hour); d != 30*time.Second {
-		t.Errorf("wait %v, want Retry-After cut to the maximum", d)
+	if d := alone.failed(0, now, 2*time.Hour); d != time.Hour {
+		t.Errorf("wait %v, want Retry-After cut to an hour", d)
 	}
 }
 
-// A server is named even while none is due.
 func TestPickWithoutCandidate(t *testing.T) {
 	now := time.Now()
 	r := rosterOf(1, 2)
 	r.failed(0, now, time.Minute)
-	r.failed(1, now, time.Minute)
-	if got := r.pick(now); got != 1 {
-		t.Errorf("pick %d, want the heaviest", got)
+	r.marks[1].excluded = true
+	if got := r.pick(now); got != -1 {
+		t.Errorf("pick %d, want none", got)
+	}
+	if d := r.again(now); d != time.Minute {
+		t.Errorf("wait %v, want the minute of the one that is not excluded", d)
+	}
+	r.marks[0].excluded = true
+	if d := r.again(now); d < 2*time.Second || d > 16*time.Second {
+		t.Errorf("wait %v, want the back-off of round 3", d)
 	}
 }
 

@@ -191,10 +191,10 @@ func TestWriteDeadline(t *testing.T) {
 		began := time.Now()
 		flow.Send(make([]byte, 60<<10))
 		flow.Send(make([]byte, 60<<10))
-		time.Sleep(9 * time.Second)
+		time.Sleep(7 * time.Second)
 		c.Read(make([]byte, 100)) // too little to let the frame through
 		down := r.next(t, "down")
-		if got := down.at.Sub(began); got != 10*time.Second || !errors.Is(down.err, transport.ErrStalled) {
+		if got := down.at.Sub(began); got != 8*time.Second || !errors.Is(down.err, transport.ErrStalled) {
 			t.Errorf("down after %v with %v", got, down.err)
 		}
 	})

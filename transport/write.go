@@ -113,6 +113,7 @@ func (f *Flow) take() bool {
 	if b.control&sendPong != 0 {
 		f.pongOut = append(f.pongOut[:0], f.pong...)
 	}
+	f.pingOut[0] = f.live.number
 	f.control, f.out, f.ends = 0, nil, nil
 	if b.out != nil {
 		f.inWrite = len(b.out.b)
@@ -143,7 +144,7 @@ func (f *Flow) written(b *batch) {
 		f.ends = b.ends[:0] // kept for the next message: a flow that talks in turn allocates nothing
 	}
 	if f.state == flowUp && b.control&sendPing != 0 {
-		f.live.pingWritten(time.Now())
+		f.live.pingWritten(time.Now(), f.pingOut[0])
 		f.schedule()
 	}
 	if f.state == flowClosing && b.close != 0 {
@@ -214,7 +215,7 @@ func (f *Flow) writeControl(b *batch) error {
 		errs[0] = f.conn.WriteMessage(websocket.PongMessage, f.pongOut)
 	}
 	if b.control&sendPing != 0 {
-		errs[1] = f.conn.WriteMessage(websocket.PingMessage, nil)
+		errs[1] = f.conn.WriteMessage(websocket.PingMessage, f.pingOut[:])
 	}
 	if b.control&sendCRLFPong != 0 {
 		errs[2] = f.conn.WriteMessage(websocket.TextMessage, []byte(crlfPong))
