@@ -24,6 +24,7 @@ const (
 // stage is a UA with calls that are up, behind a proxy that its peers are not behind.
 type stage struct {
 	ours    bool      // the subject is of ours
+	alice   *testUA   // the subject, if it is of ours
 	k       *kamailio // the subject's, behind the proxy
 	home    *kamailio // its peers', and the subject's in the end: k, or of two the other one
 	proxy   *faultProxy
@@ -112,6 +113,25 @@ func (s *stage) waitTalk() {
 	})
 }
 
+// waitQuiet waits until the subject has not sent or received any message for a while: its calls have found their way back.
+// That a new dialog takes the place of the old one it leaves to the far end for up to ten seconds, where that has called.
+func (s *stage) waitQuiet(d drill) {
+	s.t.Helper()
+	window, limit := time.Second, stepLimit
+	if d.replace {
+		window, limit = 12*time.Second, 2*stepLimit
+	}
+	began := time.Now()
+	for messages, since := s.alice.passed(), began; time.Since(since) < window; time.Sleep(pollEvery) {
+		if n := s.alice.passed(); n != messages {
+			messages, since = n, time.Now()
+		}
+		if time.Since(began) > limit {
+			s.t.Fatalf("not within %v: the subject quiet for %v", limit, window)
+		}
+	}
+}
+
 // stageOurs has a UA of ours in calls, half of them with another UA of ours and half with JsSIP in two pages, or one.
 func stageOurs(t *testing.T, d drill) *stage {
 	t.Helper()
@@ -126,7 +146,7 @@ func stageOurs(t *testing.T, d drill) *stage {
 		cfg.Flows = 2
 	}
 	u := newUA(t, s.k, "alice", alice.follow(cfg))
-	s.subject = alice
+	s.subject, s.alice = alice, u
 	if d.flows {
 		s.k.waitBindings(t, "alice", 2)
 	}

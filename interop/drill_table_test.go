@@ -40,8 +40,8 @@ func (r *drillResult) cells(digits bool) string {
 		lost += fmt.Sprintf("; %d digits by INFO arrived", r.digits)
 	}
 	half := r.calls / 2
-	return fmt.Sprintf("%s | %s | %s | %d ms | %d of %d | %d of %d",
-		lost, when(r.noticed), when(r.registered), r.gap.Milliseconds(), r.near, half, r.far, half)
+	return fmt.Sprintf("%s | %s | %s | %s | %d of %d | %d of %d",
+		lost, when(r.noticed), when(r.registered), when(r.gap), r.near, half, r.far, half)
 }
 
 func when(d time.Duration) string {

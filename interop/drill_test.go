@@ -18,12 +18,14 @@ type drill struct {
 	two     bool // a second Kamailio is there for the subject, of less weight
 	flows   bool // the subject is registered over two connections, one past the proxy, which JsSIP cannot be
 	stays   bool // the connection outlives it
+	replace bool // the way back is only opened by a new dialog in the place of the old one
 	digits  bool // a digit is sent in every call, by INFO, while there is no connection
 	fault   func(*stage)
 }
 
 var drills = []drill{
 	{name: "cut (FIN)", fault: (*stage).cut},
+	{name: "cut, way back by flow token", options: kamailioOptions{NoGRUU: true}, replace: true, fault: (*stage).cut},
 	{name: "reset (RST)", fault: func(s *stage) { s.hit((*faultConn).reset) }},
 	{name: "stalled", fault: func(s *stage) { s.spoil(trouble{Stall: bothWays}) }},
 	{name: "black hole upwards", fault: func(s *stage) { s.spoil(trouble{Drop: upwards}) }},
@@ -67,6 +69,7 @@ var drills = []drill{
 		s.proxy.refuse()
 		s.cut()
 	}},
+	{name: "two Kamailios, the one in use killed", two: true, replace: true, fault: func(s *stage) { s.k.kill(s.t) }},
 }
 
 // TestDrills: calls are up, twenty for the table and else eight, when the connection of the UA that has a part in all of
@@ -106,7 +109,7 @@ func (d drill) hold(t *testing.T, s *stage) *drillResult {
 	for _, c := range s.calls {
 		c.heard.mark()
 	}
-	r := &drillResult{calls: len(s.calls), noticed: never, registered: never}
+	r := &drillResult{calls: len(s.calls), noticed: never, registered: never, gap: never}
 	began := time.Now()
 	d.fault(s)
 
@@ -126,14 +129,16 @@ func (d drill) hold(t *testing.T, s *stage) *drillResult {
 		s.home.waitBindings(t, user, 1)
 	}
 	if s.ours {
+		s.waitQuiet(d)
 		s.waitTalk()
 	}
 	for _, c := range s.calls {
-		r.gap = max(r.gap, c.heard.gap())
 		if c.lost() {
 			r.lost++
 			t.Logf("lost: %q at this end, %q at the other", c.near.over(), c.far.over())
+			continue
 		}
+		r.gap = max(r.gap, c.heard.gap())
 	}
 
 	for i, c := range s.calls {
@@ -191,12 +196,12 @@ type drillResult struct {
 	calls, lost int
 	noticed     time.Duration // until the connection was known to be gone, or never
 	registered  time.Duration // until the first registration after that, or never
-	gap         time.Duration // the longest in any call without a packet, at an end that is ours
+	gap         time.Duration // the longest without a packet, at an end that is ours, in any call that was not lost
 	digits      int           // that came to the peers
 	near, far   int           // calls hung up at the subject, and at its peers, that ended at the other end
 }
 
 func (r *drillResult) String() string {
-	return fmt.Sprintf("%d of %d calls lost, noticed after %v, registered again after %v, longest gap %v, BYE to the peers in %d, to the subject in %d",
-		r.lost, r.calls, r.noticed, r.registered, r.gap, r.near, r.far)
+	return fmt.Sprintf("%d of %d calls lost, noticed after %s, registered again after %s, media gap %s, BYE to the peers in %d, to the subject in %d",
+		r.lost, r.calls, when(r.noticed), when(r.registered), when(r.gap), r.near, r.far)
 }

@@ -133,6 +133,13 @@ func (u *testUA) messages(start string, sent bool) []string {
 	return found
 }
 
+// passed is how many messages have come in and gone out so far.
+func (u *testUA) passed() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.wire)
+}
+
 // history is every message that passed, in order.
 func (u *testUA) history() string {
 	u.mu.Lock()
