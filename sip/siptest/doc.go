@@ -55,7 +55,8 @@
 // # Faults
 //
 // Connections fail on command, one ([Conn], from [Server.Conns]) or all: Drop
-// cuts, Stall stops reading, Blackhole swallows both ways, Delay is a long line.
+// cuts, Stall stops reading, Blackhole swallows both ways, Mute answers pings and
+// no SIP, Delay is a long line.
 // [Server.Refuse] refuses new ones, [Server.Restart] forgets calls and, if asked
 // to, registrations. [Pipe] is the wire in memory alone.
 //

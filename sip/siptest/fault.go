@@ -24,6 +24,11 @@ func (c *Conn) Blackhole(on bool) { c.net.set(func(f *fault) { f.blackholed = on
 // before, so d is added to a round trip once.
 func (c *Conn) Delay(d time.Duration) { c.net.set(func(f *fault) { f.delay = d }) }
 
+// Mute makes the server take what comes over the connection and say no SIP on it
+// (true), or speak again (false): WebSocket pings and CRLF keep-alives are
+// answered, and everything else is lost both ways.
+func (c *Conn) Mute(on bool) { c.net.set(func(f *fault) { f.muted = on }) }
+
 // Drop cuts all connections, as [Conn.Drop] does one.
 func (s *Server) Drop() {
 	s.mu.Lock()
@@ -42,6 +47,9 @@ func (s *Server) Blackhole(on bool) { s.setFault(func(f *fault) { f.blackholed =
 
 // Delay is [Conn.Delay] for all connections, those to come included.
 func (s *Server) Delay(d time.Duration) { s.setFault(func(f *fault) { f.delay = d }) }
+
+// Mute is [Conn.Mute] for all connections, those to come included.
+func (s *Server) Mute(on bool) { s.setFault(func(f *fault) { f.muted = on }) }
 
 func (s *Server) setFault(change func(*fault)) {
 	s.mu.Lock()

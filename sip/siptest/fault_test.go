@@ -164,6 +164,29 @@ func TestBlackhole(t *testing.T) {
 	})
 }
 
+func TestMute(t *testing.T) {
+	onBoth(t, siptest.Options{}, func(t *testing.T, srv *siptest.Server) {
+		c := &client{t: t, ws: mustDial(t, srv)}
+		pongs := make(chan struct{}, 1)
+		c.ws.SetPongHandler(func(string) error { pongs <- struct{}{}; return nil })
+		srv.Mute(true)
+		c.send(registerText(1, "Contact: <sip:alice@a.invalid>"))
+		c.ws.WriteControl(websocket.PingMessage, nil, time.Time{})
+		c.ws.WriteMessage(websocket.TextMessage, []byte("\r\n\r\n"))
+		if _, data, err := c.ws.ReadMessage(); err != nil || string(data) != "\r\n" {
+			t.Errorf("read %q, %v, want the answer to the keep-alive", data, err)
+		}
+		<-pongs // came before it
+		srv.Mute(false)
+		if srv.Registered("alice") {
+			t.Error("the REGISTER was taken")
+		}
+		if res := c.register(); res.StatusCode() != 200 {
+			t.Errorf("when it speaks again: %d", res.StatusCode())
+		}
+	})
+}
+
 func TestDelay(t *testing.T) {
 	inBubble(t, siptest.Options{}, func(t *testing.T, srv *siptest.Server) {
 		srv.Delay(150 * time.Millisecond)

@@ -11,6 +11,7 @@ import (
 type fault struct {
 	stalled    bool
 	blackholed bool
+	muted      bool // above WebSocket
 	delay      time.Duration
 }
 
@@ -177,6 +178,12 @@ func (c *faultConn) delay() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.fault.delay
+}
+
+func (c *faultConn) muted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fault.muted
 }
 
 // reset closes a connection so that its peer sees ECONNRESET.

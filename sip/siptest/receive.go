@@ -27,6 +27,9 @@ func (s *Server) receive(c *Conn, data []byte) {
 		s.answerKeepAlive(c, data)
 		return
 	}
+	if c.net.muted() {
+		return
+	}
 	s.counters.Received++
 	switch m := msg.(type) {
 	case *sip.Request:
@@ -135,6 +138,9 @@ func (s *Server) send(c *Conn, m sip.Message) {
 
 // queue is send for what is written already.
 func (s *Server) queue(c *Conn, b *[]byte) {
+	if c.net.muted() && !isKeepAlive(*b) {
+		return
+	}
 	s.trace(Out, c, *b)
 	c.push(outgoing{kind: frameKind(*b), data: b})
 	s.touched = append(s.touched, c)
