@@ -197,6 +197,22 @@ type Config struct {
 	// SIP.js; RFC 5626 §4.4.1, RFC 6223.
 	KeepAliveInterval time.Duration `json:"keep_alive_interval"`
 
+	// OptionsInterval is the time without any SIP message after which an OPTIONS
+	// asks the registrar whether it can be reached over the connection; a server in
+	// between may answer WebSocket pings all the same. In seconds. Default 0: none is
+	// sent. From sipua; RFC 3261 §11.
+	OptionsInterval time.Duration `json:"options_interval"`
+
+	// OptionsTimeout is how long an answer to that OPTIONS may take, be it an error or
+	// a challenge, before the connection counts as lost. In seconds, > 0.
+	// Default 4 s. From sipua; RFC 3261 §11.
+	OptionsTimeout time.Duration `json:"options_timeout"`
+
+	// MaxTimeouts is how many requests in a row may time out on a connection, over
+	// which nothing comes meanwhile, before it counts as lost. A number, > 0, or -1
+	// for any. Default 2. From sipua; RFC 3261 §17.1 has the time-outs, of 32 s.
+	MaxTimeouts int `json:"max_timeouts"`
+
 	// MaxMessageSize is the length of the longest message taken and sent, in
 	// bytes; a longer request is answered 513. Default 65536 bytes. From sipua;
 	// RFC 3261 §21.5.7.
@@ -404,6 +420,7 @@ func (c Config) withDefaults() Config {
 	c.AcceptAnyUser = cmp.Or(c.AcceptAnyUser, clonePointer(&yes))
 	c.SessionTimersRefreshMethod = cmp.Or(c.SessionTimersRefreshMethod, sip.UPDATE)
 	c.Flows = cmp.Or(c.Flows, 1)
+	c.MaxTimeouts = cmp.Or(c.MaxTimeouts, 2)
 	c.MaxMessageSize = cmp.Or(c.MaxMessageSize, 64<<10)
 	c.MaxTransactions = cmp.Or(c.MaxTransactions, 1000)
 	c.MaxDialogs = cmp.Or(c.MaxDialogs, 1000)
@@ -419,6 +436,7 @@ func (c Config) withDefaults() Config {
 		{&c.PingInterval, 5 * time.Second},
 		{&c.PongTimeout, 4 * time.Second},
 		{&c.WriteTimeout, 8 * time.Second},
+		{&c.OptionsTimeout, 4 * time.Second},
 		{&c.RegisterExpires, 600 * time.Second},
 		{&c.NoAnswerTimeout, 60 * time.Second},
 		{&c.RingTimeout, 180 * time.Second},

@@ -103,6 +103,12 @@ func (p param) secret() bool { return p.tag.Get("secret") == "true" }
 // wholeSeconds reports what the specification calls an Integer of seconds.
 func (p param) wholeSeconds() bool { return p.tag.Get("seconds") == "integer" }
 
+// mayBeZero reports a time of which 0 means none.
+func (p param) mayBeZero() bool {
+	key := p.tag.Get("json")
+	return key == "keep_alive_interval" || key == "options_interval"
+}
+
 // params yields the fields that have a JSON key, in their order.
 func (c *Config) params() func(yield func(key string, p param) bool) {
 	return func(yield func(string, param) bool) {
@@ -149,7 +155,7 @@ func readParam(p param, raw json.RawMessage) error {
 		}
 	case *time.Duration:
 		*dst, err = readSeconds(raw, p.wholeSeconds())
-		if err == nil && *dst == 0 && p.tag.Get("json") != "keep_alive_interval" {
+		if err == nil && *dst == 0 && !p.mayBeZero() {
 			err = errors.New("must be greater than 0")
 		}
 	case *[]string:

@@ -158,6 +158,8 @@ func TestJSONForms(t *testing.T) {
 		}},
 		{"whole number with a point", `{"register_expires": 300.0}`, func(c *Config) { c.RegisterExpires = 5 * time.Minute }},
 		{"no keep-alive", `{"keep_alive_interval": 0}`, func(c *Config) {}},
+		{"no OPTIONS", `{"options_interval": 0}`, func(c *Config) {}},
+		{"any number of time-outs", `{"max_timeouts": -1}`, func(c *Config) { c.MaxTimeouts = -1 }},
 		{"method in lower case", `{"session_timers_refresh_method": "invite"}`, func(c *Config) { c.SessionTimersRefreshMethod = sip.INVITE }},
 		{"one extra header", `{"extra_headers": "X-A :  b: c "}`, func(c *Config) { c.ExtraHeaders = []sip.Field{{Name: "X-A", Value: "b: c"}} }},
 		{"empty list and object", `{"extra_headers": [], "extra_contact_params": {}}`, func(c *Config) {}},

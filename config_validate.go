@@ -187,6 +187,7 @@ func (c *Config) validateNumbers(p *problems) {
 		{"ping_interval", c.PingInterval},
 		{"pong_timeout", c.PongTimeout},
 		{"write_timeout", c.WriteTimeout},
+		{"options_timeout", c.OptionsTimeout},
 		{"register_expires", c.RegisterExpires},
 		{"no_answer_timeout", c.NoAnswerTimeout},
 		{"ring_timeout", c.RingTimeout},
@@ -198,8 +199,19 @@ func (c *Config) validateNumbers(p *problems) {
 			p.add(d.key, d.value.String(), "must be greater than 0")
 		}
 	}
-	if c.KeepAliveInterval < 0 {
-		p.add("keep_alive_interval", c.KeepAliveInterval.String(), "must not be negative")
+	for _, d := range []struct {
+		key   string
+		value time.Duration
+	}{
+		{"keep_alive_interval", c.KeepAliveInterval},
+		{"options_interval", c.OptionsInterval},
+	} {
+		if d.value < 0 {
+			p.add(d.key, d.value.String(), "must not be negative")
+		}
+	}
+	if c.MaxTimeouts < -1 {
+		p.add("max_timeouts", strconv.Itoa(c.MaxTimeouts), "must be greater than 0, or -1 for any number")
 	}
 	for _, n := range []struct {
 		key   string

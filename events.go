@@ -29,13 +29,14 @@ const (
 	EventRegisterFailed                  // a REGISTER came to nothing: Server, Flow, Registration, In, Err
 	EventCallDegraded                    // something is wrong with a call that goes on: Session, Condition, Err
 	EventCallRecovered                   // the call is all right again: Session, For
+	EventRoundTrip                       // the OPTIONS of Config.OptionsInterval was answered: Server, Flow, For
 	EventResumed                         // the machine slept and everything is checked: For
 )
 
 var eventNames = [...]string{
 	"connecting", "connected", "connect failed", "disconnected", "reconnecting",
 	"registered", "refreshed", "unregistered", "register failed",
-	"call degraded", "call recovered", "resumed",
+	"call degraded", "call recovered", "round trip", "resumed",
 }
 
 // String returns the kind in words.
@@ -73,19 +74,24 @@ type Event struct {
 	Session *session.Session
 	// Condition is what is wrong with it.
 	Condition session.Condition
-	// For is how long the call was degraded, or how long the machine slept.
+	// For is how long the call was degraded, the answer took, or the machine slept.
 	For time.Duration
 	// Err says why.
 	//
 	// Of EventDisconnected it is a [*transport.FlowError], in which errors.Is and As
 	// find the reason: transport.ErrNoPong for a server that went silent,
-	// transport.ErrStalled for one that takes nothing, a [*transport.CloseError] with
-	// the code of one that closed the connection, transport.ErrFailBack, or the
-	// error of the network, as syscall.ECONNRESET. Of EventConnectFailed it is a
+	// transport.ErrStalled for one that takes nothing, an [*UnansweredError] for one
+	// that answers pings but no requests, a [*transport.CloseError] with the code of
+	// one that closed the connection, transport.ErrFailBack, or the error of the
+	// network, as syscall.ECONNRESET. Of EventConnectFailed it is a
 	// [*transport.ConnectError], and of EventRegisterFailed a [*sip.ResponseError],
 	// a [*sip.TimeoutError] or one that is [net.ErrClosed].
 	Err error
 }
+
+// UnansweredError is why a connection is given up whose server says no SIP; see
+// [core.UnansweredError].
+type UnansweredError = core.UnansweredError
 
 // String tells the event in one line, as for a log, without secrets.
 func (e Event) String() string {
@@ -117,6 +123,8 @@ func (e Event) String() string {
 		return fmt.Sprintf("call with %v degraded (%v): %v", e.Session.RemoteIdentity().URI, e.Condition, e.Err)
 	case EventCallRecovered:
 		return fmt.Sprintf("call with %v recovered after %v", e.Session.RemoteIdentity().URI, e.For.Round(time.Millisecond))
+	case EventRoundTrip:
+		return fmt.Sprintf("round trip to %v over flow %d: %v", e.Server, e.Flow, e.For.Round(time.Microsecond))
 	case EventResumed:
 		return fmt.Sprintf("resumed after a sleep of %v", e.For.Round(time.Second))
 	}
@@ -156,6 +164,7 @@ const (
 	aboutConnection
 	aboutRecovery
 	aboutRegistration
+	aboutRoundTrip
 	aboutCall
 	aboutMachine
 )
@@ -170,18 +179,23 @@ func (ua *UA) tell(about eventView, e Event) {
 	ua.events.PushNewest(eventKey{about, e.Server.URL, e.RegID, e.Session}, func() { h(e) })
 }
 
-// flowServers has the servers of the flows that are up: the registrar and the
-// calls know a flow by its number.
+// flowServers has what the flows that are up go to: the core and the registrar
+// know a flow by its number.
 type flowServers struct {
 	mu   sync.Mutex
-	list map[uint64]WSServer // guarded by mu
+	list map[uint64]flowServer // guarded by mu
 }
 
-func (f *flowServers) add(id uint64, s WSServer) {
+type flowServer struct {
+	server WSServer
+	regID  int
+}
+
+func (f *flowServers) add(id uint64, s flowServer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.list == nil {
-		f.list = map[uint64]WSServer{}
+		f.list = map[uint64]flowServer{}
 	}
 	f.list[id] = s
 }
@@ -192,7 +206,7 @@ func (f *flowServers) remove(id uint64) {
 	delete(f.list, id)
 }
 
-func (f *flowServers) of(id uint64) WSServer {
+func (f *flowServers) of(id uint64) flowServer {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.list[id]
@@ -219,7 +233,7 @@ func (ua *UA) flowUp(regID int, f *transport.Flow) {
 	s := f.Server()
 	host, port := s.HostPort()
 	ua.claims.up(regID)
-	ua.servers.add(f.ID(), s)
+	ua.servers.add(f.ID(), flowServer{s, regID})
 	ua.tell(aboutConnection, Event{Kind: EventConnected, Server: s, RegID: regID, Flow: f.ID(), Local: f.LocalAddr()})
 	ua.connection(ConnectionEvent{State: Connected, Server: s, RegID: regID})
 	ua.core.FlowUp(f, core.FlowInfo{
@@ -267,7 +281,7 @@ func (ua *UA) registration(e registrar.Event) { // [locked]
 		}
 	}
 	told := Event{
-		Kind: registrationKinds[e.Kind], Server: ua.servers.of(e.Flow), RegID: e.Registration.RegID, Flow: e.Flow,
+		Kind: registrationKinds[e.Kind], Server: ua.servers.of(e.Flow).server, RegID: e.Registration.RegID, Flow: e.Flow,
 		Registration: e.Registration, Err: e.Err,
 	}
 	if at := e.Registration.RetryAt; e.Kind == registrar.EventFailed && !at.IsZero() {
@@ -285,5 +299,18 @@ func (ua *UA) condition(s *session.Session, now, was session.Condition) { // [lo
 		ua.tell(aboutCall, Event{Kind: EventCallDegraded, Session: s, Condition: now, Err: now.Err})
 	} else {
 		ua.tell(aboutCall, Event{Kind: EventCallRecovered, Session: s, For: time.Since(was.Since)})
+	}
+}
+
+// roundTrip takes how long an OPTIONS took that keeps a flow alive.
+func (ua *UA) roundTrip(f core.Flow, d time.Duration) { // [locked]
+	to := ua.servers.of(f.ID())
+	ua.tell(aboutRoundTrip, Event{Kind: EventRoundTrip, Server: to.server, RegID: to.regID, Flow: f.ID(), For: d})
+}
+
+// failFlow ends a flow that the core found dead.
+func failFlow(f core.Flow, err error) { // [locked]
+	if f, ok := f.(*transport.Flow); ok {
+		f.Fail(err)
 	}
 }

@@ -87,6 +87,12 @@ func (ua *UA) wireCore(cfg *Config) {
 		RecoveryLimit:                     cfg.RecoveryLimit,
 		MaxTransactions:                   cfg.MaxTransactions,
 		MaxDialogs:                        cfg.MaxDialogs,
+		MaxTimeouts:                       cfg.MaxTimeouts,
+		OptionsInterval:                   cfg.OptionsInterval,
+		OptionsTimeout:                    cfg.OptionsTimeout,
+		OptionsURI:                        cfg.registrar(),
+		RoundTrip:                         ua.roundTrip,
+		FailFlow:                          failFlow,
 		Logger:                            cfg.Logger,
 		Trace:                             ua.tracer(cfg),
 	}

@@ -23,6 +23,7 @@ type cancellation struct {
 	provisional bool // one has come for the newest attempt: a CANCEL may go
 	fields      []sip.Field
 	limit       *Timer // it outlives its INVITE, until then
+	mark        uint64 // what its flow's silence had heard when the CANCEL left
 }
 
 // Cancel ends a pending INVITE: with a CANCEL now, or as soon as a provisional
@@ -70,6 +71,7 @@ func (o *Outgoing) sendCancel() {
 	o.forgetCancel()
 	o.cancel.sent, o.cancel.blind = true, blind
 	o.cancel.try = new(transaction.Client)
+	o.cancel.mark = c.linkOf(k.Flow).silence.heard
 	c.layer.Request(o.cancel.try, k, req, (*cancelUser)(o))
 	o.try.Canceled()
 }
@@ -131,8 +133,11 @@ func (u *cancelUser) Response(res *sip.Response) {
 }
 
 // Fail sends the CANCEL again on the next flow if this one was lost.
-func (u *cancelUser) Fail(error) {
+func (u *cancelUser) Fail(err error) {
 	o := (*Outgoing)(u)
+	if k := o.core.linkOf(o.cancel.try.Link().Flow); k != nil {
+		o.core.unanswered(k, o.cancel.mark, err)
+	}
 	if o.cancel.try.Link().Down() && o.phase == pending && o.core.closed == nil {
 		o.cancel.sent = false
 		o.core.cancels = append(o.core.cancels, o)

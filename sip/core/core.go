@@ -129,6 +129,9 @@ func (c *Core) Close(err error) {
 		return
 	}
 	c.closed = err
+	for _, k := range c.links {
+		k.prober.stop()
+	}
 	for len(c.parked) > 0 {
 		c.parked[0].fail(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/sip/transaction"
@@ -36,6 +37,9 @@ type link struct {
 	services []sip.NameAddr // Service-Route of the registration on the flow
 	ready    bool           // what is sent to us arrives over it
 	lapsed   bool           // it did, and does not at present
+	silence  silence
+	heardAt  time.Time // when the last message came in, or the flow up
+	prober   *prober   // nil: the server is not asked by OPTIONS
 }
 
 func (c *Core) newLink(f Flow, info FlowInfo) *link {
@@ -87,6 +91,7 @@ func (c *Core) FlowUp(f Flow, info FlowInfo) {
 	info.RegID = max(info.RegID, 1)
 	k := c.newLink(f, info)
 	c.links = append(c.links, k)
+	c.startProbing(k)
 	for _, fn := range c.watchers {
 		fn(f, info, true, nil)
 	}
@@ -107,6 +112,7 @@ func (c *Core) FlowDown(f Flow, err error) {
 		return
 	}
 	c.links = slices.DeleteFunc(c.links, func(l *link) bool { return l == k })
+	k.prober.stop()
 	c.layer.FlowDown(&k.Link, lossError(k.Server, err))
 	for _, fn := range c.watchers {
 		fn(f, k.info, false, err)

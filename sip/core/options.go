@@ -54,6 +54,22 @@ type Options struct {
 	RecoveryLimit   time.Duration // how long requests wait for a flow and INVITEs outlive theirs; 0: 32 s
 	MaxTransactions int           // inbound requests without a final response; 0: 1,000
 	MaxDialogs      int           // dialogs beyond which initial requests are refused; 0: 1,000
+	MaxTimeouts     int           // client transactions in a row that time out, nothing coming in, before their flow is failed; 0: 2, negative: any number
+
+	// OptionsInterval is how long nothing has to come in over a flow before the
+	// server is asked by OPTIONS; 0: never. OptionsTimeout is how long anything may
+	// take to come in then before the flow is failed; 0: 4 s. OptionsURI is who is
+	// asked: the registrar.
+	OptionsInterval, OptionsTimeout time.Duration
+	OptionsURI                      sip.URI
+
+	// RoundTrip, if set, is told how long the answer to such an OPTIONS took.
+	// Called locked.
+	RoundTrip func(f Flow, d time.Duration)
+
+	// FailFlow ends a flow whose server says no SIP; err is an [*UnansweredError].
+	// FlowDown follows, from elsewhere. Called locked. nil: none is ended.
+	FailFlow func(f Flow, err error)
 
 	Logger *slog.Logger // nil: no logs
 
@@ -65,6 +81,8 @@ type Options struct {
 const (
 	defaultTransactions = 1000
 	defaultDialogs      = 1000
+	defaultTimeouts     = 2
+	defaultOptions      = 4 * time.Second
 )
 
 func (o Options) withDefaults() Options {
@@ -90,6 +108,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxDialogs <= 0 {
 		o.MaxDialogs = defaultDialogs
+	}
+	if o.MaxTimeouts == 0 {
+		o.MaxTimeouts = defaultTimeouts
+	}
+	if o.OptionsTimeout <= 0 {
+		o.OptionsTimeout = defaultOptions
 	}
 	return o
 }

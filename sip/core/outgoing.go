@@ -79,7 +79,8 @@ const (
 // attempt is one transaction of an Outgoing.
 type attempt struct {
 	transaction.Client
-	o *Outgoing
+	o    *Outgoing
+	mark uint64 // what its flow's silence had heard when it left
 }
 
 // Send sends o. Its callbacks come later, never from inside Send. Locked.
@@ -159,7 +160,7 @@ func (o *Outgoing) leave() {
 	if o.try != nil {
 		a = new(attempt)
 	}
-	a.o = o
+	a.o, a.mark = o, k.silence.heard
 	o.phase, o.try, o.sent = pending, a, o.Request
 	o.cancel.provisional = false
 	c.layer.Request(&a.Client, &k.Link, o.Request, a)
@@ -289,8 +290,13 @@ func (a *attempt) Response(res *sip.Response) {
 
 // Fail implements transaction.ClientUser.
 func (a *attempt) Fail(err error) {
-	if a.o.try == a && a.o.phase == pending {
-		a.o.fail(err)
+	o, k := a.o, a.o.link
+	canceled := o.cancel.sent // 64·T1 after that say nothing of the server
+	if o.try == a && o.phase == pending {
+		o.fail(err)
+	}
+	if !canceled {
+		o.core.unanswered(k, a.mark, err)
 	}
 }
 

@@ -19,6 +19,7 @@ func (c *Core) Receive(f Flow, data []byte) {
 	if k == nil || c.closed != nil {
 		return
 	}
+	c.hear(k)
 	if err != nil {
 		c.trace(&k.Link, true, data, err)
 		c.malformed(k, err)
@@ -46,6 +47,7 @@ func (c *Core) ReceiveTooLong(f Flow, head []byte) {
 	if k == nil || c.closed != nil {
 		return
 	}
+	c.hear(k)
 	c.trace(&k.Link, true, head, &sip.Problem{Code: sip.StatusMessageTooLarge, Field: "message", Reason: "beyond the limit"})
 	c.stats.TooLong++
 	var parse *sip.ParseError
