@@ -54,6 +54,14 @@ type CallOptions struct {
 	// EndExpired (RFC 3261 §13.2.1). Whole seconds, one at least; zero means no
 	// limit but RingTimeout.
 	Expires time.Duration
+	// PlaceAgain has the call placed again when its connection goes while it is
+	// being set up and nothing comes of that: where 8 s (2*T2) after the next
+	// connection is ready no response was heard, the INVITE is canceled and
+	// another one sent, once, with the same fields and offer but a Call-ID of its
+	// own. The Session goes back to Calling, RingTimeout goes on. Somebody's phone
+	// may ring twice for it, which is why it is off by default: the call then
+	// ends as EndTransportLost with a *LostError.
+	PlaceAgain bool
 	// Redirect decides whether the call goes on where a 3xx sends it: it
 	// returns the addresses to try, usually some of the Redirection's Contacts,
 	// in their order, and none to let the call end. Nil lets it end:
@@ -152,7 +160,7 @@ func (m *Manager) outbound(p *plan) (*Session, error) { // [locked]
 	s.setPackages(o.InfoPackages)
 	s.timing.setInterval(o.SessionExpires)
 	s.out = &outgoing{req: req, late: o.LateOffer, root: s.leg, anonymous: o.Anonymous != Identified, expires: o.Expires,
-		redirects: redirects{ask: o.Redirect}}
+		setup: setup{again: o.PlaceAgain}, redirects: redirects{ask: o.Redirect}}
 	s.out.limit = o.RingTimeout
 	if s.out.limit == 0 {
 		s.out.limit = m.o.RingTimeout

@@ -57,7 +57,7 @@ type EndError struct {
 	// ended it, as they came or left (RFC 3326); Reasons reads them.
 	Reason []string
 	// Err is what was behind it: a *sip.ResponseError for a refused call, the
-	// media's error, net.ErrClosed. Nil for a plain hang-up.
+	// media's error, a *LostError, net.ErrClosed. Nil for a plain hang-up.
 	Err error
 }
 

@@ -2,6 +2,7 @@ package session
 
 import (
 	"github.com/gosipua/sipua/sip"
+	"github.com/gosipua/sipua/sip/core"
 )
 
 // maxEarlyForks bounds the early dialogs of one INVITE; what a server invents
@@ -11,10 +12,11 @@ const maxEarlyForks = 32
 // fork is what a caller knows of a dialog that its INVITE made: the responses to
 // that INVITE and what they were answered with.
 type fork struct {
-	resend    func()      // repeats the ACK; nil until one left
-	end       *EndError   // its BYE came before its 2xx, or 199 told its end
-	heard     Description // the answer in its provisional response
-	lateOffer Description // the offer of its 2xx
+	invite    *core.Outgoing // what made it; nil: it is none
+	resend    func()         // repeats the ACK; nil until one left
+	end       *EndError      // its BYE came before its 2xx, or 199 told its end
+	heard     Description    // the answer in its provisional response
+	lateOffer Description    // the offer of its 2xx
 
 	confirmed confirmation
 	pracks    int           // how many PRACKs are not answered
@@ -24,7 +26,7 @@ type fork struct {
 // earlyFork returns the fork that a provisional response belongs to, nil if it
 // makes no dialog.
 func (s *Session) earlyFork(res *sip.Response) *leg { // [locked]
-	if res.To().Tag() == "" || len(s.out.forks) >= maxEarlyForks && s.findFork(res) == nil {
+	if res.To().Tag() == "" || len(s.out.forks) >= maxEarlyForks && findFork(s.out.forks, res) == nil {
 		return nil
 	}
 	return s.forkOf(res)
@@ -33,16 +35,14 @@ func (s *Session) earlyFork(res *sip.Response) *leg { // [locked]
 // forkOf returns the fork that res belongs to, a new one for a new To tag; nil
 // if res makes no dialog. A 2xx without a tag is one of RFC 2543.
 func (s *Session) forkOf(res *sip.Response) *leg { // [locked]
-	if l := s.findFork(res); l != nil {
+	if l := findFork(s.out.forks, res); l != nil {
 		return l
 	}
-	d, err := s.out.invite.NewDialog(res)
-	if err != nil {
-		s.logError("dialog of "+res.StatusCode().Error(), err)
+	l := s.newFork(s.out.invite, res)
+	if l == nil {
 		return nil
 	}
-	d.SetAnonymous(s.out.anonymous)
-	l := s.attach(d)
+	s.m.core.Attach(l.dialog, inDialog{l})
 	s.out.forks = append(s.out.forks, l)
 	if offer := s.out.root.open; offer != nil {
 		l.origin, l.oa.state = s.out.root.origin, oaOffered
@@ -51,8 +51,22 @@ func (s *Session) forkOf(res *sip.Response) *leg { // [locked]
 	return l
 }
 
-func (s *Session) findFork(res *sip.Response) *leg { // [locked]
-	for _, l := range s.out.forks {
+// newFork returns a leg with the dialog that res makes, nil if it makes none.
+func (s *Session) newFork(invite *core.Outgoing, res *sip.Response) *leg { // [locked]
+	d, err := invite.NewDialog(res)
+	if err != nil {
+		s.logError("dialog of "+res.StatusCode().Error(), err)
+		return nil
+	}
+	d.SetAnonymous(s.out.anonymous)
+	l := s.newLeg()
+	l.dialog, l.invite = d, invite
+	return l
+}
+
+// findFork returns the fork of that response, nil where there is none yet.
+func findFork(forks []*leg, res *sip.Response) *leg { // [locked]
+	for _, l := range forks {
 		if l.dialog.ID().RemoteTag == res.To().Tag() {
 			return l
 		}
@@ -137,7 +151,7 @@ func (l *leg) lost() bool { // [locked]
 
 // sendACK acknowledges the 2xx of a fork.
 func (l *leg) sendACK(answer Description) { // [locked]
-	l.resend = l.s.m.core.SendACK(l.dialog, l.s.out.invite, answer.ContentType, answer.Body)
+	l.resend = l.s.m.core.SendACK(l.dialog, l.invite, answer.ContentType, answer.Body)
 }
 
 // refuseOffer acknowledges a 2xx whose offer, if it has one, is not wanted.

@@ -29,6 +29,10 @@ type outgoing struct {
 	response  *sip.Response // the newest but 100
 	redirects redirects
 	next      *target // where the INVITE goes on to; nil: it is the first
+
+	setup  setup
+	listen *core.Timer // of setup
+	former *former     // the INVITE before the call was placed again
 }
 
 // prepare makes the offer, or sends the INVITE at once where it carries none.
@@ -66,25 +70,16 @@ func (s *Session) sendInvite(d Description) { // [locked]
 	if s.out.expires > 0 {
 		s.out.expire = s.after(s.out.expires, s.expired)
 	}
-	if s.out.invite != nil {
+	switch out := s.out; {
+	case out.invite == nil:
+		s.logError("body of INVITE", d.into(out.req))
+		s.addPackages(out.req)
+		s.timeInvite(out.req)
+		s.place(&core.Outgoing{Request: out.req, Anonymous: out.anonymous, Referred: out.referred, Wait: s.m.o.RingTimeout})
+	case out.former != nil && out.former.invite == out.invite:
+		s.renewed(d)
+	default:
 		s.inviteAgain(d)
-		return
-	}
-	s.logError("body of INVITE", d.into(s.out.req))
-	s.addPackages(s.out.req)
-	s.timeInvite(s.out.req)
-	s.out.invite = &core.Outgoing{
-		Request:    s.out.req,
-		Anonymous:  s.out.anonymous,
-		Referred:   s.out.referred,
-		Wait:       s.m.o.RingTimeout,
-		OnResponse: s.inviteResponse,
-		OnFail:     func(err error) { s.inviteFailed(inviteFailure(err), nil) },
-		OnDone:     s.forgetEarlyForks,
-	}
-	s.m.core.Send(s.out.invite)
-	if sent := s.out.invite.Sent(); sent != nil {
-		s.local = sent.From()
 	}
 }
 
@@ -115,6 +110,7 @@ var errNoDialog = errors.New("session: response makes no dialog")
 // inviteResponse takes each response to the INVITE, those of every fork.
 func (s *Session) inviteResponse(res *sip.Response) { // [locked]
 	code := res.StatusCode()
+	s.settingUp(suHeard, nil)
 	if code != sip.StatusTrying && s.out.won == nil {
 		s.out.response = res
 	}
@@ -280,8 +276,11 @@ func (l *leg) answerLateOffer(d Description) { // [locked]
 // ackBeforeTheEnd sends the ACK that still waits for the answer to a late
 // offer: the call ends, but the far end must get both (RFC 3261 §13.2.2.4).
 func (s *Session) ackBeforeTheEnd() { // [locked]
-	if s.out != nil && s.out.won != nil && s.out.won.resend == nil {
-		s.out.won.refuseOffer(s.out.won.lateOffer)
+	if s.out == nil || s.out.won == nil {
+		return
+	}
+	if l := s.out.won; l.invite != nil && l.resend == nil { // the INVITE of an heir is another
+		l.refuseOffer(l.lateOffer)
 	}
 }
 

@@ -35,7 +35,7 @@ import (
 //	    +0.5s --> 180 INVITE 1
 //	until 2.1s 4s                               something leaves in that span
 //	media fail, media works, media fresh, media hold, media go, media lost
-//	flow down, flow up
+//	flow down, flow up, flow other (up, to another server), flow ready (registered)
 //	options judge 100rel=required calls=1 timers show=Contact wire
 //
 // to= and from= name the far end's tag where it is not the usual one. A second
@@ -339,10 +339,15 @@ func (l *ladder) happens(line string) {
 			l.lines = append(l.lines, "    !! after "+past.String())
 		}
 	case "flow":
-		if words[1] == "down" {
+		switch words[1] {
+		case "down":
 			l.down()
-		} else {
+		case "up":
 			l.up()
+		case "other":
+			l.upTo("other.example.com")
+		case "ready":
+			l.ready()
 		}
 	case "media":
 		l.mediaDoes(words[1])
@@ -678,6 +683,9 @@ func (l *ladder) action(c *ladderCall, words []string) func(context.Context) err
 		o := &session.CallOptions{LateOffer: has("late")}
 		if has("follow") {
 			o.Redirect = session.FollowContacts
+		}
+		if has("again") {
+			o.PlaceAgain = true
 		}
 		if has("required") {
 			o.Reliability = session.ReliableRequired

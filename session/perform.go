@@ -201,7 +201,7 @@ func (s *Session) panicked(v any, stack []byte) {
 // log reports an event of the call. The logger is the application's, so it is
 // not called with the mutex held.
 func (s *Session) log(level slog.Level, msg string, args ...any) {
-	args = append([]any{"call_id", s.callID}, args...)
+	args = append([]any{"call_id", s.callID.Load()}, args...)
 	s.m.logs.Push(func() { s.m.o.Logger.Log(context.Background(), level, msg, args...) })
 }
 

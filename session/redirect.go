@@ -84,14 +84,20 @@ type target struct {
 // unless it goes on to another address (RFC 3261 §8.1.3.4). res is nil where
 // there is none.
 func (s *Session) inviteFailed(end *EndError, res *sip.Response) { // [locked]
-	if (s.usage.state != Calling && s.usage.state != Early) || !s.redirected(end, res) {
+	if !s.isCalling() || !s.redirected(end, res) {
 		s.step(inFailure, event{end: end})
 	}
 }
 
+// isCalling reports whether the INVITE is out and decides about the call.
+func (s *Session) isCalling() bool { // [locked]
+	return s.usage.state == Calling || s.usage.state == Early
+}
+
 // redirected reports whether the call goes on elsewhere, or may: the application
 // decides about each 3xx, and what it wants tried is tried one by one. A 6xx
-// speaks for all addresses (RFC 3261 §21.6).
+// speaks for all addresses (RFC 3261 §21.6), and the loss of our connection for
+// none.
 func (s *Session) redirected(end *EndError, res *sip.Response) bool { // [locked]
 	r := &s.out.redirects
 	if r.ask == nil {
@@ -112,7 +118,7 @@ func (s *Session) redirected(end *EndError, res *sip.Response) bool { // [locked
 		}
 		return asked
 	}
-	if len(r.targets) == 0 || end.Status/100 == 6 || end.Kind == EndCanceled {
+	if len(r.targets) == 0 || end.Status/100 == 6 || end.Kind == EndCanceled || end.Kind == EndTransportLost {
 		return false
 	}
 	s.startOver()
@@ -202,6 +208,11 @@ func (s *Session) tryNext(end *EndError) { // [locked]
 		return
 	}
 	s.out.next, r.targets = &r.targets[0], r.targets[1:]
+	s.inviteAnew()
+}
+
+// inviteAnew goes on with the next INVITE after startOver.
+func (s *Session) inviteAnew() { // [locked]
 	if s.out.bound == nil {
 		s.step(inOfferReady, event{})
 		return

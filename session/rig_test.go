@@ -122,12 +122,15 @@ func (a alarm) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-func (r *rig) up() {
+func (r *rig) up() { r.upTo("example.com") }
+
+// upTo has a connection to the server on a host.
+func (r *rig) upTo(host string) {
 	r.wire.mu.Lock()
 	r.wire.gone = false
 	r.wire.mu.Unlock()
 	r.flow = &flow{r.wire}
-	r.core.FlowUp(r.flow, core.FlowInfo{Server: "ws://example.com", Host: "example.com"})
+	r.core.FlowUp(r.flow, core.FlowInfo{Server: "ws://" + host, Host: host})
 }
 
 func (r *rig) down() {

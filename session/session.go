@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/gosipua/sipua/sip"
@@ -36,7 +37,7 @@ func (d Direction) String() string {
 type Session struct {
 	m         *Manager
 	direction Direction
-	callID    string
+	callID    atomic.Value // string
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
 	events    *core.Queue
@@ -85,7 +86,8 @@ func (m *Manager) newSession(dir Direction, callID string, st State, room int) (
 	case m.live >= m.o.MaxCalls+room:
 		return nil, ErrTooManyCalls
 	}
-	s := &Session{m: m, direction: dir, callID: callID, settled: make(chan struct{}), hasMedia: make(chan struct{})}
+	s := &Session{m: m, direction: dir, settled: make(chan struct{}), hasMedia: make(chan struct{})}
+	s.callID.Store(callID)
 	s.timing = m.o.newTerms()
 	s.leg = s.newLeg()
 	s.usage.state = st
@@ -119,7 +121,7 @@ func (s *Session) CallID() string {
 	if s.leg.dialog != nil {
 		return s.leg.dialog.ID().CallID
 	}
-	return s.callID
+	return s.callID.Load().(string)
 }
 
 // LocalIdentity is our own side's name and address.

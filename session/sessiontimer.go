@@ -166,8 +166,8 @@ func (s *Session) inviteRaised(res *sip.Response) bool { // [locked]
 		return false
 	case out.bound != nil:
 		s.startOver()
-		out.bound, out.next = nil, nil
-		s.offerAfresh()
+		out.next = nil
+		s.inviteAnew()
 		return true
 	}
 	if !s.inviteTimed(Description{}) {

@@ -32,6 +32,7 @@ func (m *Manager) flowChanged(f core.Flow, _ core.FlowInfo, up bool, _ error) { 
 	if up {
 		return
 	}
+	m.setupCut()
 	for s := range m.sessions {
 		if l := s.leg; l.way.flow == f {
 			l.wayStep(wayFlowLost, nil)
@@ -42,6 +43,7 @@ func (m *Manager) flowChanged(f core.Flow, _ core.FlowInfo, up bool, _ error) { 
 
 // flowReady takes a flow over which others reach us again.
 func (m *Manager) flowReady(core.Flow, core.FlowInfo) { // [locked]
+	m.setupReady()
 	for s := range m.sessions {
 		s.leg.wayReady()
 	}
