@@ -226,7 +226,7 @@ func (s *Session) answered(l *leg, res *sip.Response) { // [locked]
 	s.out.expire.Stop()
 	l.dialog.Confirm(res)
 	l.learn(res)
-	l.comesOver(s.out.invite.SentOn())
+	l.comesOver(s.out.invite.LeftOn())
 	l.inherit()
 	for other := range s.legs() {
 		if other != l {

@@ -146,14 +146,41 @@ func TestFarEndHeardOnNextConnection(t *testing.T) {
 					time.Sleep(time.Minute)
 					r.silence()
 				}
-				r.answer(invite, 200, "b", sdp("bob"))
+				r.answer(invite, 200, "b", sdp("bob"), updates)
 				r.request(sip.ACK)
 				r.must(s.WaitAnswered(r.t.Context()))
+				r.answer(r.request(sip.UPDATE), 200, "", "")
 				time.Sleep(time.Minute)
 				r.silence()
 			})
 		}
 	}
+}
+
+// TestAnsweredOnNextConnection: the INVITE, and what servers know by it of the
+// way to us, went over the one before, so that the far end is told the new one.
+func TestAnsweredOnNextConnection(t *testing.T) {
+	bubble(t, func(r *rig) {
+		_, invite := r.calling(nil)
+		r.back()
+		r.answer(invite, 200, "b", sdp("bob"), updates)
+		r.request(sip.ACK)
+		update := r.request(sip.UPDATE)
+		if len(update.Body()) > 0 || !update.HasHeader("Contact") {
+			t.Errorf("UPDATE is\n%s", show(update))
+		}
+		r.answer(update, 200, "", "")
+		r.silence()
+	})
+	bubble(t, func(r *rig) { // the registration takes its time
+		_, invite := r.calling(nil)
+		r.up()
+		r.answer(invite, 200, "b", sdp("bob"), updates)
+		r.request(sip.ACK)
+		r.silence()
+		r.ready()
+		r.request(sip.UPDATE)
+	})
 }
 
 // TestChallengeOnNextConnection: the INVITE that follows it has a connection of its own.

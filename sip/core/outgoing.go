@@ -110,6 +110,16 @@ func (o *Outgoing) SentOn() Flow {
 	return o.try.Link().Flow
 }
 
+// LeftOn returns the flow that the newest attempt left on, be it gone or not; nil
+// before the first has left. What servers on the way have noted of us, in
+// Record-Route or by the Contact, names that one. Locked.
+func (o *Outgoing) LeftOn() Flow {
+	if o.sent == nil {
+		return nil
+	}
+	return o.link.Flow
+}
+
 // Lost returns why the flow of the newest attempt is gone, while a response may
 // still come on the next one to the same server; nil when it is not. Locked.
 func (o *Outgoing) Lost() error {
