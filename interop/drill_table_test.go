@@ -39,9 +39,11 @@ func (r *drillResult) cells(digits bool) string {
 	if digits {
 		lost += fmt.Sprintf("; %d digits by INFO arrived", r.digits)
 	}
-	half := r.calls / 2
+	if r.degraded > 0 {
+		lost += fmt.Sprintf("; %d degraded", r.degraded)
+	}
 	return fmt.Sprintf("%s | %s | %s | %s | %d of %d | %d of %d",
-		lost, when(r.noticed), when(r.registered), when(r.gap), r.near, half, r.far, half)
+		lost, when(r.noticed), when(r.registered), when(r.gap), r.near, r.hungNear, r.far, r.hungFar)
 }
 
 func when(d time.Duration) string {

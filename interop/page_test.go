@@ -78,6 +78,7 @@ type pageOptions struct {
 	Spare    string // a second server, of less weight
 	Patient  bool   // JsSIP's own intervals between attempts to connect, instead of shorter ones
 	Timeless bool   // no session timers
+	Deaf     bool   // no listener for INVITEs with Replaces, to which JsSIP then gives no answer
 	Follow   bool   // a call that replaces another one is answered at once, with an event takenOver of the old one
 }
 
@@ -137,7 +138,7 @@ func openPage(t testing.TB, k *kamailio, user string, opts pageOptions) *page {
 	p.do("newUA", map[string]any{
 		"server": opts.Server, "uri": aor(user), "password": opts.Password, "expires": opts.Expires,
 		"iceServers": opts.ICEServers, "relayOnly": opts.RelayOnly, "reliable": opts.Reliable,
-		"spare": opts.Spare, "patient": opts.Patient, "timeless": opts.Timeless, "follow": opts.Follow,
+		"spare": opts.Spare, "patient": opts.Patient, "timeless": opts.Timeless, "follow": opts.Follow, "deaf": opts.Deaf,
 	}, nil)
 	p.waitEvent("connected")
 	return p

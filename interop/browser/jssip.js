@@ -8,6 +8,7 @@ JsSIP.debug.disable()
 
 let ua, media
 let takeOver = false   // whether calls that replace one are answered at once
+let deaf = false       // whether there is no listener for them
 let replacing = 0      // the call that the one to come wants to replace
 
 // What JsSIP hands to a handler, as far as tests ask for it.
@@ -35,7 +36,7 @@ function adopt(s) {
     report('refer', { call, body: request.getHeader('Refer-To') })
     accept((made) => report('referred', { call: adopt(made) }), { mediaConstraints: { audio: true, video: false }, pcConfig: media })
   })
-  s.on('replaces', ({ request, accept }) => {
+  if (!deaf) s.on('replaces', ({ request, accept }) => {
     report('replaces', { call, body: request.getHeader('Replaces') })
     replacing = call
     accept()   // newRTCSession comes in it
@@ -59,9 +60,10 @@ const exchange = (send, target, body, type) => new Promise((resolve) => {
 })
 
 window.peer = {
-  newUA({ server, spare, uri, password, expires, iceServers, relayOnly, patient, timeless, follow }) {
+  newUA({ server, spare, uri, password, expires, iceServers, relayOnly, patient, timeless, follow, deaf: noListener }) {
     media = { iceServers: iceServers || [], iceTransportPolicy: relayOnly ? 'relay' : 'all' }
     takeOver = !!follow
+    deaf = !!noListener
     const sockets = [{ socket: new JsSIP.WebSocketInterface(server), weight: 10 }]
     if (spare) sockets.push({ socket: new JsSIP.WebSocketInterface(spare), weight: 1 })
     ua = new JsSIP.UA({
