@@ -42,7 +42,7 @@ type soakCall struct {
 	wire strings.Builder // guarded by mu; what passed at both ends
 }
 
-// side is one end of a call: the sessions that it was, one after the other where one took another's place.
+// side is one end of a call: of the callee's sessions there may be several, where the call was placed again.
 type side struct {
 	call *soakCall
 	ua   *soakUA
@@ -50,7 +50,7 @@ type side struct {
 	mu       sync.Mutex
 	sessions []*session.Session  // guarded by mu
 	audio    []*uaCall           // guarded by mu; of calls with real media
-	ends     []*session.EndError // guarded by mu; of sessions that were not replaced
+	ends     []*session.EndError // guarded by mu
 	odd      []error             // guarded by mu; what should not have been
 	at       int                 // guarded by mu; sessions that go on, and goroutines at work
 	up       bool                // guarded by mu; the call was up, as the application of this side knows
@@ -68,23 +68,19 @@ func (sd *side) take(s *session.Session, audio *uaCall) {
 		sd.audio = append(sd.audio, audio)
 	}
 	sd.mu.Unlock()
-	sd.ua.soak.sides.Store(s, sd)
 	done := sd.engage()
 	go func() {
 		defer done()
 		<-s.Context().Done()
-		defer sd.ua.soak.sides.Delete(s)
 		cause := context.Cause(s.Context())
 		var end *session.EndError
-		var replaced *session.ReplacedError
 		sd.mu.Lock()
 		defer sd.mu.Unlock()
-		switch {
-		case !errors.As(cause, &end):
+		if !errors.As(cause, &end) {
 			sd.odd = append(sd.odd, fmt.Errorf("ended with %T: %w", cause, cause))
-		case !errors.As(cause, &replaced):
-			sd.ends = append(sd.ends, end)
+			return
 		}
+		sd.ends = append(sd.ends, end)
 	}()
 }
 
@@ -173,6 +169,8 @@ func (c *soakCall) judge(troubled bool) outcome {
 		return slices.ContainsFunc(sd.ends, func(e *session.EndError) bool { return e.Kind == session.EndDialogError })
 	}
 	switch {
+	case c.plan.audio && c.plan.talk > soundLimit && !(c.caller.sound() && c.callee.sound()):
+		return outcome{"up without sound", true}
 	case byes(ended, false) && byes(other, true):
 		return outcome{"up and hung up, BYE seen by the other side", false}
 	case byes(ended, false) && gone(other):
@@ -196,6 +194,11 @@ func (c *soakCall) judgeFailed(end *session.EndError, troubled bool) outcome {
 		return outcome{"not set up: " + name, true}
 	}
 	return outcome{"not set up: " + name, !troubled}
+}
+
+// sound reports whether there was any. The call is over.
+func (sd *side) sound() bool {
+	return slices.ContainsFunc(sd.audio, func(a *uaCall) bool { return a.loud.Load() > 0 })
 }
 
 func ends(sd *side) string {
@@ -228,7 +231,10 @@ type ledger struct {
 	shown    int            // guarded by mu; calls whose messages were printed
 	begun    int            // guarded by mu
 
-	sending   int            // guarded by mu; messages begun
+	sending int             // guarded by mu; messages begun
+	events  map[string]int  // guarded by mu; of all UAs
+	away    []time.Duration // guarded by mu; without a registration
+
 	delivered []uint8        // guarded by mu; how often each message came in, by its number
 	messages  map[string]int // guarded by mu
 }
@@ -236,7 +242,7 @@ type ledger struct {
 func newLedger(t testing.TB) *ledger {
 	return &ledger{
 		t: t, calls: map[int]*soakCall{}, byID: map[string]*soakCall{},
-		outcomes: map[string]int{}, messages: map[string]int{},
+		outcomes: map[string]int{}, messages: map[string]int{}, events: map[string]int{},
 		delivered: make([]uint8, 0, 1<<20), // at once, so that the heap is seen to be flat
 	}
 }
@@ -395,5 +401,10 @@ func (l *ledger) table() string {
 	}
 	count("calls", l.outcomes)
 	count("messages", l.messages)
+	count("events", l.events)
+	if slices.Sort(l.away); len(l.away) > 0 {
+		fmt.Fprintf(&b, "| registered again | %d |\n| – half of them within | %v |\n| – all within | %v |\n", len(l.away),
+			l.away[len(l.away)/2].Round(time.Millisecond), l.away[len(l.away)-1].Round(time.Millisecond))
+	}
 	return b.String()
 }

@@ -40,7 +40,6 @@ type soak struct {
 	seed   uint64
 	fleets []*fleet
 	ledger *ledger
-	sides  sync.Map       // *session.Session: *side
 	over   chan struct{}  // closed when no more calls are to be made
 	work   sync.WaitGroup // calls and messages that are not accounted for
 	dice   *rand.Rand

@@ -29,6 +29,7 @@ const (
 	hangupLimit = 90 * time.Second  // of Hangup: RecoveryLimit, and Timer F of the BYE after it
 	afterEffect = 40 * time.Second  // after a fault, in which what fails may be due to it
 	lateLimit   = 25 * time.Second  // in which an INVITE may still come in that a fault held up
+	soundLimit  = 8 * time.Second   // until there is sound, if there is to be any
 	callLimit   = 3 * time.Minute   // of a call from its beginning until both sides are over
 )
 
@@ -51,7 +52,8 @@ type soakUA struct {
 	road  *faultProxy
 	dice  *rand.Rand
 
-	timers int // that its core needs while it is idle
+	timers int       // that its core needs while it is idle
+	lost   time.Time // guarded by ledger.mu; when its last binding went
 
 	mu    sync.Mutex
 	until time.Time // guarded by mu; that long failures may be due to faults on the road
@@ -68,7 +70,7 @@ func (s *soak) newSoakUA(t testing.TB, f *fleet, n int) *soakUA {
 		ConnectionRecoveryMinInterval: 200 * time.Millisecond, ConnectionRecoveryMaxInterval: 3 * time.Second,
 		Media:   silence{},
 		Trace:   func(e sipua.TraceEvent) { s.ledger.trace(u, e) },
-		Handler: sipua.Handler{Call: u.takeCall, Message: u.takeMessage},
+		Handler: sipua.Handler{Call: u.takeCall, Message: u.takeMessage, Event: u.note},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -76,6 +78,23 @@ func (s *soak) newSoakUA(t testing.TB, f *fleet, n int) *soakUA {
 	u.UA = ua
 	t.Cleanup(func() { ua.Close() })
 	return u
+}
+
+// note counts what the UA tells of itself, and how long it was without a registration.
+func (u *soakUA) note(e sipua.Event) {
+	l := u.soak.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch e.Kind {
+	case sipua.EventUnregistered:
+		u.lost = e.Time
+	case sipua.EventRegistered:
+		if !u.lost.IsZero() {
+			l.away = append(l.away, e.Time.Sub(u.lost))
+		}
+	case sipua.EventDisconnected, sipua.EventCallDegraded, sipua.EventCallRecovered:
+		l.events[e.Kind.String()]++
+	}
 }
 
 // troubledSince reports whether a fault that a UA had since then, or shortly before, may excuse a failure.
@@ -217,15 +236,6 @@ func soakAudio() *uaCall {
 
 // takeCall answers a call as planned.
 func (u *soakUA) takeCall(in *session.Incoming) {
-	if replaced := in.Replaces(); replaced != nil {
-		sd, ok := u.soak.sides.Load(replaced)
-		if !ok {
-			u.soak.t.Errorf("%s: a call replaces one that is not known", u.user)
-			return
-		}
-		sd.(*side).answer(in)
-		return
-	}
 	n, ok := soakID(string(in.Request().AppendTo(nil)))
 	c := u.soak.ledger.find(n)
 	if !ok || c == nil || c.callee.ua != u {
