@@ -52,7 +52,11 @@ func (l *leg) receiveBye(in *core.Incoming) { // [locked]
 		return
 	case h != nil && l == h.old && h.mayWin(): // perhaps because of that
 		l.end = end
-		s.after(byeGrace, func() { h.forget(nil) })
+		s.after(byeGrace, func() {
+			if !h.up {
+				h.giveUp()
+			}
+		})
 		return
 	}
 	s.step(inBye, event{code: sip.StatusRequestTerminated, end: end})

@@ -224,6 +224,7 @@ func (h *heir) takePlace(f core.Flow) { // [locked]
 	s, l := h.s, h.leg
 	h.up = true
 	h.limit.Stop()
+	l.resend = func() {} // the ACKs are the heir's
 	h.old.wayStep(wayReplaced, nil)
 	if h.old.end == nil { // nothing is to be sent in it any more
 		h.old.end = &EndError{Kind: EndBye, Err: errReplaced}
@@ -280,6 +281,9 @@ func (h *heir) agreed(err error) { // [locked]
 // come.
 func (h *heir) retire() { // [locked]
 	s := h.s
+	if h.over {
+		return
+	}
 	h.over, s.heir = true, nil
 	s.closeMedia(h.old.media, h.open)
 	s.retired = append(s.retired, h.old.dialog)

@@ -212,6 +212,9 @@ func (l *ladder) handler() *session.Handler {
 		Hold: func(s *session.Session, h session.HoldState) {
 			l.event(s, "hold local=%v remote=%v", h.Local, h.Remote)
 		},
+		Condition: func(s *session.Session, c session.Condition) {
+			l.event(s, "condition unreachable=%v silent=%v", c.Unreachable, c.Silent)
+		},
 		DTMF: func(s *session.Session, d session.DTMF) { l.event(s, "digit %c %v", d.Digit, d.Duration) },
 		Transfer: func(s *session.Session, p session.TransferProgress) {
 			l.event(s, "transfer %d final=%v", p.Status, p.Final)

@@ -77,8 +77,6 @@ func (w *wayBack) step(in wayInput, f wayFacts) wayAction {
 			return w.without(f)
 		case in == wayFlowReady:
 			return w.to(wayRefreshing, wayRefresh)
-		case in == wayHeard:
-			return w.to(wayOpen, wayRecover)
 		}
 	case wayRefreshing:
 		switch in {

@@ -363,6 +363,16 @@ func (r *rig) handler() *session.Handler {
 		State:    func(_ *session.Session, st session.State) { r.note("state %v", st) },
 		Progress: func(_ *session.Session, res *sip.Response) { r.note("progress %d", res.StatusCode()) },
 		Hold:     func(_ *session.Session, h session.HoldState) { r.note("hold local=%v remote=%v", h.Local, h.Remote) },
+		Condition: func(_ *session.Session, c session.Condition) {
+			switch {
+			case !c.Degraded():
+				r.note("all right")
+			case c.Unreachable:
+				r.note("unreachable")
+			case c.Silent:
+				r.note("silent")
+			}
+		},
 		DTMF:     func(_ *session.Session, d session.DTMF) { r.note("dtmf %c %v", d.Digit, d.Duration) },
 		Transfer: func(_ *session.Session, p session.TransferProgress) { r.note("refer %d final=%v", p.Status, p.Final) },
 	}

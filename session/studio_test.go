@@ -237,3 +237,10 @@ func (t *tape) Close() error {
 	t.note("Close")
 	return nil
 }
+
+// isClosed reports whether the session has closed the media.
+func (t *tape) isClosed() bool {
+	t.st.mu.Lock()
+	defer t.st.mu.Unlock()
+	return t.closed
+}

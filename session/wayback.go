@@ -69,8 +69,7 @@ func (l *leg) wayReady() { // [locked]
 // hears takes a request of the far end, of whatever kind: it has reached us.
 func (l *leg) hears(f core.Flow) { // [locked]
 	switch l.way.state {
-	case wayOpen, wayLost: // the latter waits for the registration
-	default:
+	case wayRefreshing, wayShut:
 		l.way.flow = f
 		l.wayStep(wayHeard, nil)
 	}
@@ -165,10 +164,15 @@ func (l *leg) targetRefreshed(method sip.Method, err error) { // [locked]
 	case err == nil:
 		l.wayStep(wayRefreshed, nil)
 	case again:
-		l.way.due = true
-		l.way.timer = l.s.after(wait, l.refreshTarget)
+		l.way.timer = l.s.after(wait, func() {
+			l.way.due = true
+			l.refreshTarget()
+		})
 	case errors.As(err, &refusal) && !l.excuses(err): // the far end's own word: it was reached, and no more is known
 		l.wayStep(wayRefreshed, nil)
+		if method == sip.UPDATE { // a re-INVITE sees to that itself
+			l.s.failed(l.dialog, method, err)
+		}
 	default:
 		l.wayStep(wayRefused, err)
 	}
@@ -186,6 +190,9 @@ func (l *leg) wayRetry(method sip.Method, err error) (time.Duration, bool) { // 
 			l.timer.refused = true
 			return 0, true // by re-INVITE
 		}
+	case sip.StatusNotFound: // of a server that has lost its memory
+		wait := l.way.patience.pause()
+		return wait, time.Since(l.way.patience.since)+wait < l.way.patience.limit
 	case sip.StatusRequestPending, sip.StatusServerInternalError, sip.StatusServiceUnavailable:
 		wait := l.s.glareDelay()
 		return wait, time.Since(l.way.patience.since)+wait < l.s.m.core.RecoveryLimit()
