@@ -41,8 +41,9 @@ func (f *farEnd) renew() {
 	f.w.t.Helper()
 	old := f.media
 	o := session.MediaOptions{Events: session.MediaEvents{
-		Connected: func() {},
-		Failed:    func(error) {},
+		Connected:    func() {},
+		Disconnected: func() {},
+		Failed:       func(error) {},
 		DTMF: func(digit rune, _ time.Duration) {
 			f.mu.Lock()
 			defer f.mu.Unlock()

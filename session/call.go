@@ -46,6 +46,9 @@ type CallOptions struct {
 	// negative none; one that the far end or a server asks for is kept all the
 	// same. It has no effect where the UA has no session timers.
 	SessionExpires time.Duration
+	// MediaRecovery says what the call does about a media path that is lost; zero
+	// means as the UA does.
+	MediaRecovery MediaRecovery
 	// RingTimeout gives the call up when nobody answers; zero means the UA's. It
 	// covers all addresses that the call is redirected to.
 	RingTimeout time.Duration
@@ -159,6 +162,7 @@ func (m *Manager) outbound(p *plan) (*Session, error) { // [locked]
 	s.setHandler(o.Handler)
 	s.setPackages(o.InfoPackages)
 	s.timing.setInterval(o.SessionExpires)
+	s.recoverMedia(o.MediaRecovery)
 	s.out = &outgoing{req: req, late: o.LateOffer, root: s.leg, anonymous: o.Anonymous != Identified, expires: o.Expires,
 		setup: setup{again: o.PlaceAgain}, redirects: redirects{ask: o.Redirect}}
 	s.out.limit = o.RingTimeout

@@ -16,6 +16,7 @@ type exchange struct {
 	keepHold bool        // opts.Hold is what holds when it begins
 	fresh    bool        // with new media in place of the present one
 	whenUp   bool        // not before the call is up
+	restart  bool        // it puts a media path in place of one that is lost
 	headers  []sip.Field // the application's: with our offer, or in the 200 to the peer's
 
 	sendOffer  func(Description)                                        // ours goes onto the wire
@@ -29,6 +30,9 @@ type exchange struct {
 	tries  int       // how often the peer had an offer of its own under way
 
 	patience patience // with a peer that is away
+
+	kept  *Description // the offer of a restart, to be sent again as it is
+	stale bool         // kept names an address that is gone
 }
 
 func (x *exchange) finish(err error) {
@@ -94,6 +98,9 @@ func (l *leg) next() { // [locked]
 		return
 	}
 	x := l.waiting[0]
+	if x.restart && !l.mayRestart() {
+		return
+	}
 	l.waiting = l.waiting[1:]
 	l.start(x)
 }
@@ -121,6 +128,9 @@ func (l *leg) keepMedia(x *exchange, agreed bool) { // [locked]
 	if agreed || l.media == nil {
 		old = l.media
 		l.setMedia(x.media, x.source)
+		if !x.restart {
+			l.replaced(old)
+		}
 	}
 	x.media = nil
 	l.s.closeMedia(old, nil)
@@ -134,6 +144,9 @@ type mediaJob struct {
 	previous Media // what a new one follows
 	beside   Media // of another fork
 	factory  MediaFactory
+	source   *mediaTag // of a new one
+	again    bool      // the offer that was kept is to be sent again
+	resends  bool      // and is, since it still fits
 	events   MediaEvents
 	muted    MuteSet
 }
@@ -144,9 +157,15 @@ func (l *leg) begin(x *exchange) *mediaJob { // [locked]
 	if x.keepHold {
 		x.opts.Hold = l.holding.LocalHold
 	}
-	x.source = &mediaTag{}
-	return &mediaJob{x: x, opts: x.opts, present: l.media, previous: l.previous(), beside: l.beside(), factory: l.s.factory,
-		events: l.s.mediaEvents(x.source), muted: l.s.muted}
+	j := &mediaJob{x: x, opts: x.opts, present: l.media, previous: l.previous(), beside: l.beside(), factory: l.s.factory,
+		source: &mediaTag{}, muted: l.s.muted}
+	j.events = l.s.mediaEvents(j.source)
+	if x.kept == nil {
+		x.source = j.source
+	} else {
+		l.restartsAgain(j)
+	}
+	return j
 }
 
 // media returns the Media that x works with, a new one where there is none or
@@ -173,6 +192,10 @@ func (l *leg) makeOffer(x *exchange) { // [locked]
 	var d Description
 	j := l.begin(x)
 	run := func() error {
+		if j.offersAgain(l.s) {
+			d = *x.kept
+			return nil
+		}
 		m, err := j.media()
 		if err != nil {
 			return err
@@ -194,6 +217,9 @@ func (l *leg) makeOffer(x *exchange) { // [locked]
 				l.abandon(x)
 				l.closeExchange(err)
 			}
+			return
+		}
+		if x.restart && !l.keepOffer(j, d) {
 			return
 		}
 		if l.oa.step(oaOfferMade) == oaSendOffer {

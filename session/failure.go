@@ -99,6 +99,11 @@ func (p *patience) next(method sip.Method, err error, limit time.Duration) (time
 	if !passing(method, sip.StatusOf(err)) {
 		return 0, false
 	}
+	return p.after(err, limit)
+}
+
+// after is next for any err.
+func (p *patience) after(err error, limit time.Duration) (time.Duration, bool) {
 	wait := p.pause()
 	var refusal *sip.ResponseError
 	if errors.As(err, &refusal) && refusal.Response != nil {

@@ -107,6 +107,8 @@ func (l *leg) take(from *leg) { // [locked]
 		l.open.media = l.media
 	}
 	from.media, from.source = nil, nil // from.open.media may be the worker's now
+	l.path.address = from.path.address
+	l.feedPath()
 }
 
 // previous is the media that new ones of the leg follow: its own, or those of

@@ -249,12 +249,16 @@ func (h *heir) takePlace(f core.Flow) { // [locked]
 func (h *heir) takeOffers() { // [locked]
 	l, old := h.leg, h.old
 	var offers []*exchange
-	if x := old.open; x != nil && x.in == nil {
+	if x := old.open; x != nil && x.in == nil && !x.restart {
 		offers = append(offers, &exchange{opts: x.opts, keepHold: x.keepHold, headers: x.headers, done: x.done})
 		x.done = nil
 	}
-	offers = append(offers, old.waiting...)
-	old.waiting = nil
+	old.waiting = slices.DeleteFunc(old.waiting, func(x *exchange) bool {
+		if !x.restart { // the new dialog has media of its own
+			offers = append(offers, x)
+		}
+		return !x.restart
+	})
 	for _, x := range offers {
 		x.sendOffer = func(d Description) { l.sendOffer(sip.INVITE, d) }
 	}

@@ -36,6 +36,9 @@ type AnswerOptions struct {
 	// for is shortened to it. Zero means the UA's; negative leaves the caller's as
 	// it is and asks for none. It has no effect where the UA has no session timers.
 	SessionExpires time.Duration
+	// MediaRecovery says what the call does about a media path that is lost; zero
+	// means as the UA does.
+	MediaRecovery MediaRecovery
 }
 
 // ProgressOptions shape a provisional response.
@@ -234,6 +237,7 @@ func (in *Incoming) Answer(ctx context.Context, o *AnswerOptions) (*Session, err
 		s.setPackages(o.InfoPackages)
 	}
 	s.timing.setInterval(o.SessionExpires)
+	s.recoverMedia(o.MediaRecovery)
 	s.in.headers = slices.Clone(o.Headers)
 	if ctx.Err() != nil {
 		s.hangup(context.Cause(ctx))

@@ -31,6 +31,7 @@ type leg struct { // guarded by the core's mutex
 	glare   *core.Timer // until our offer is made again
 	timer   sessionClock
 	way     way
+	path    pathRecovery
 
 	packages []string // Info Packages the far end takes; nil: it has not said
 	methods  []string // its Allow; nil: it has not said
@@ -96,6 +97,7 @@ func (l *leg) stop(end error) (open *exchange) { // [locked]
 	l.untimed()
 	l.closeWay()
 	l.oa.step(oaEnd)
+	l.path.step(paEnd)
 	open, waiting := l.open, l.waiting
 	l.open, l.waiting = nil, nil
 	if open != nil {
@@ -106,11 +108,28 @@ func (l *leg) stop(end error) (open *exchange) { // [locked]
 			x.in.Reply(sip.StatusRequestTerminated, "")
 		}
 		x.finish(end)
+		if x.kept != nil && x != open {
+			l.s.closeMedia(nil, x)
+		}
 	}
 	if l.ours != nil {
 		l.ours.out.Cancel()
 	}
 	return open
+}
+
+// exchanges returns what is under way or waits on the leg.
+func (l *leg) exchanges() iter.Seq[*exchange] { // [locked]
+	return func(yield func(*exchange) bool) {
+		if l.open != nil && !yield(l.open) {
+			return
+		}
+		for _, x := range l.waiting {
+			if !yield(x) {
+				return
+			}
+		}
+	}
 }
 
 // learn takes over what a message of the far end says of what it can do.
@@ -138,6 +157,9 @@ func (l *leg) allows(method sip.Method) bool { // [locked]
 // setMedia makes m the leg's media; source is whose events it reports.
 func (l *leg) setMedia(m Media, source *mediaTag) { // [locked]
 	l.media, l.source = m, source
+	if !l.path.address.IsValid() {
+		l.path.address = l.s.m.flows.last
+	}
 	select {
 	case <-l.s.hasMedia:
 	default:

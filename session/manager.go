@@ -86,6 +86,9 @@ type Options struct {
 	// a call replaces the dialog of that very call; see [Incoming.Replaces]. False:
 	// the call goes on in the new dialog and nobody is asked.
 	AskOnReplacement bool
+	// MediaRecovery says what calls do about a media path that is lost. Zero means
+	// MediaRestart.
+	MediaRecovery MediaRecovery
 	// Condition is told of each change of a call's Condition, with the one before,
 	// besides the call's own Handler. It is called with the core's mutex held and
 	// must not block. Nil: nobody is told.
@@ -112,6 +115,7 @@ type Manager struct {
 	closed   error                    // no new calls
 	refs     map[*references]struct{} // that have a subscription
 	ended    endedDialogs
+	flows    flowPaths
 }
 
 // NewManager returns a Manager and takes over the core's INVITE requests, and
@@ -131,6 +135,9 @@ func NewManager(o Options) *Manager {
 	}
 	o.MinSE = max(o.MinSE, DefaultMinSE)
 	o.SessionExpires = max(o.SessionExpires, o.MinSE)
+	if o.MediaRecovery == MediaDefault {
+		o.MediaRecovery = MediaRestart
+	}
 	if o.RefreshMethod == "" {
 		o.RefreshMethod = sip.UPDATE
 	}
@@ -147,8 +154,11 @@ func NewManager(o Options) *Manager {
 	o.Core.Handle(sip.REFER, m.receiveRefer)
 	o.Core.Handle(sip.SUBSCRIBE, receiveSubscribe)
 	o.Core.HandleReplaces(m.receiveReplaces)
+	o.Core.WatchFlows(m.noteFlow)
 	o.Core.WatchFlows(m.flowChanged)
+	o.Core.WatchReady(m.movePaths)
 	o.Core.WatchReady(m.flowReady)
+	o.Core.WatchReady(m.restartPaths)
 	for _, method := range []sip.Method{sip.BYE, sip.UPDATE, sip.INFO, sip.NOTIFY} {
 		o.Core.Handle(method, outside)
 	}

@@ -75,9 +75,10 @@ type MediaOptions struct {
 // any goroutine, also from within pion's callbacks, and return at once. No
 // field is nil.
 type MediaEvents struct {
-	Connected func()                            // the path is up: ICE and DTLS are done
-	Failed    func(err error)                   // the path is lost for good
-	DTMF      func(digit rune, d time.Duration) // a digit came as RFC 4733 events and ended
+	Connected    func()                            // the path is up: ICE and DTLS are done; also again after the others
+	Disconnected func()                            // nothing is heard of the path for now (ICE)
+	Failed       func(err error)                   // the path is lost for good
+	DTMF         func(digit rune, d time.Duration) // a digit came as RFC 4733 events and ended
 }
 
 // A Description is a session description in its MIME type, as it stands in a

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -138,8 +139,10 @@ func (s *Session) allMedia() []Media {
 		}
 	}
 	for l := range s.legs() {
-		if x := l.open; x != nil && x.media != nil && !slices.Contains(all, x.media) {
-			all = append(all, x.media)
+		for x := range l.exchanges() {
+			if x.media != nil && !slices.Contains(all, x.media) {
+				all = append(all, x.media)
+			}
 		}
 	}
 	return all
@@ -179,6 +182,8 @@ type reoffering struct {
 	ack    func() // repeats the ACK
 	giveUp *core.Timer
 
+	superseded bool // its flow was lost, and another has taken its place
+
 	confirmed confirmation
 }
 
@@ -209,7 +214,11 @@ func (l *leg) sendOffer(method sip.Method, d Description) { // [locked]
 	l.ours = r
 	s.m.core.Send(r.out)
 	// A peer that takes its time must not keep all other offers waiting for ever.
-	r.giveUp = s.after(l.offerLimit(), func() { r.out.Cancel() })
+	limit := l.offerLimit()
+	if x := l.open; x != nil && x.restart {
+		limit = min(limit, s.m.core.RecoveryLimit())
+	}
+	r.giveUp = s.after(limit, func() { r.out.Cancel() })
 }
 
 // offerLimit is how long an offer of ours may wait for its final response:
@@ -230,9 +239,20 @@ func (r *reoffering) over() { // [locked]
 	r.l.ours = nil
 }
 
+// supersede makes room for another, where the flow is lost that its answer would
+// have to come over. Should it come all the same it gets its ACK.
+func (r *reoffering) supersede() { // [locked]
+	r.over()
+	r.superseded = true
+	r.out.Cancel()
+}
+
 func (r *reoffering) response(res *sip.Response) { // [locked]
 	code := res.StatusCode()
 	switch {
+	case r.superseded && !(code.IsSuccess() && r.method == sip.INVITE):
+	case r.superseded && r.ack == nil: // too late for its answer, which the next one brings
+		r.ack = r.l.s.m.core.SendACK(r.l.dialog, r.out, "", nil)
 	case code.IsProvisional():
 		if r.ack == nil && !r.l.s.usage.state.Ended() && r.l.end == nil { // else it is over, or nothing may follow our BYE
 			r.provisional(res)
@@ -282,17 +302,26 @@ func (r *reoffering) success(res *sip.Response) { // [locked]
 // failed leaves the call as it was (RFC 3261 §14.1), unless the peer does not
 // know it any more. A peer that is away for a moment gets the offer later.
 func (r *reoffering) failed(err error) { // [locked]
+	if r.superseded {
+		return
+	}
 	r.over()
-	l := r.l
-	if x := l.open; x != nil {
-		if wait, again := l.s.retryIn(&x.patience, r.method, err); again {
+	l, x := r.l, r.l.open
+	if x != nil {
+		retry := l.s.retryIn
+		if x.restart {
+			retry = l.restartAgain
+		}
+		if wait, again := retry(&x.patience, r.method, err); again {
 			l.postpone(wait)
 			return
 		}
 	}
 	l.refused(err)
 	l.next()
-	l.s.failed(l.dialog, r.method, err)
+	if x == nil || !x.restart { // which sees to that
+		l.s.failed(l.dialog, r.method, err)
+	}
 }
 
 // offerAgain gives our offer up after a 491 and makes it anew after a while,
@@ -304,23 +333,28 @@ func (l *leg) offerAgain(err error) { // [locked]
 		return
 	}
 	// An offer of the peer's that lost its connection stays open for that long.
-	if x.tries++; x.tries >= maxTries && time.Since(x.patience.since) > l.s.m.core.RecoveryLimit() {
+	limit := cmp.Or(x.patience.limit, l.s.m.core.RecoveryLimit())
+	if x.tries++; x.tries >= maxTries && time.Since(x.patience.since) > limit {
 		l.refused(err)
 		return
 	}
 	l.postpone(l.s.glareDelay())
 }
 
-// postpone gives our offer up and makes it anew after a while. Until then the
-// peer's own can come through, and further ones of ours wait.
+// postpone gives our offer up and makes it anew after a while; that of a restart
+// is kept. Until then the peer's own can come through, and further ones of ours
+// wait.
 func (l *leg) postpone(wait time.Duration) { // [locked]
 	x := l.open
 	if l.oa.step(oaRefused) != oaAbandon {
 		return
 	}
-	l.abandon(x)
-	l.keepMedia(x, false)
-	l.open, x.media = nil, nil
+	if x.kept == nil {
+		l.abandon(x)
+		l.keepMedia(x, false)
+		x.media = nil
+	}
+	l.open = nil
 	l.waiting = append([]*exchange{x}, l.waiting...)
 	l.glare = l.s.after(wait, func() {
 		l.glare = nil

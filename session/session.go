@@ -55,7 +55,8 @@ type Session struct {
 	factory    MediaFactory
 	muted      MuteSet
 	condition  Condition
-	packages   []string // Info Packages we take
+	recovery   MediaRecovery // of the media path
+	packages   []string      // Info Packages we take
 	local      sip.NameAddr
 	remote     sip.NameAddr
 	asserted   []sip.NameAddr
@@ -88,7 +89,7 @@ func (m *Manager) newSession(dir Direction, callID string, st State, room int) (
 	}
 	s := &Session{m: m, direction: dir, settled: make(chan struct{}), hasMedia: make(chan struct{})}
 	s.callID.Store(callID)
-	s.timing = m.o.newTerms()
+	s.timing, s.recovery = m.o.newTerms(), m.o.MediaRecovery
 	s.leg = s.newLeg()
 	s.usage.state = st
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())

@@ -91,6 +91,7 @@ func (l *leg) wayStep(in wayInput, err error) { // [locked]
 		l.way.patience = patience{since: time.Now(), limit: wayPatience}
 		l.dropLost()
 		l.way.due = true
+		l.restartNow() // which is one
 		l.refreshTarget()
 	case wayReplace:
 		s.replaceDialog(l)
@@ -99,6 +100,8 @@ func (l *leg) wayStep(in wayInput, err error) { // [locked]
 	case wayReport:
 		s.setUnreachable(true, errors.Join(ErrUnreachable, err))
 		l.probeLater()
+		l.noOtherWay()
+		l.restartNow()
 	case wayRecover:
 		l.way.probe = 0
 		s.setUnreachable(false, nil)
@@ -124,8 +127,7 @@ func (l *leg) tokened() bool { // [locked]
 // connection; it is made anew.
 func (l *leg) dropLost() { // [locked]
 	if r := l.ours; r != nil && r.method == sip.INVITE && !l.s.m.core.IsUp(r.out.SentOn()) && l.oa.state == oaOffered {
-		r.out.Abandon()
-		r.over()
+		r.supersede()
 		l.postpone(0)
 	}
 }

@@ -34,7 +34,7 @@ func median(d []time.Duration) time.Duration {
 }
 
 func noEvents() session.MediaEvents {
-	return session.MediaEvents{Connected: func() {}, Failed: func(error) {}, DTMF: func(rune, time.Duration) {}}
+	return session.MediaEvents{Connected: func() {}, Disconnected: func() {}, Failed: func(error) {}, DTMF: func(rune, time.Duration) {}}
 }
 
 func must[T any](b *testing.B) func(v T, err error) T {

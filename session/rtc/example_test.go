@@ -14,7 +14,7 @@ import (
 func Example() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	events := session.MediaEvents{Connected: func() {}, Failed: func(error) {}, DTMF: func(rune, time.Duration) {}}
+	events := session.MediaEvents{Connected: func() {}, Disconnected: func() {}, Failed: func(error) {}, DTMF: func(rune, time.Duration) {}}
 
 	tone := rtc.NewTrack(rtc.Audio)
 	caller, err := rtc.New(rtc.Options{Tracks: []rtc.Track{tone}, Loopback: true}).NewMedia(session.MediaOptions{Events: events})

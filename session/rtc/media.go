@@ -63,8 +63,7 @@ type Media struct {
 
 	digits    detector
 	reception atomic.Pointer[reception]
-	connected atomic.Bool // Events.Connected was called
-	failed    atomic.Bool // Events.Failed was called
+	failed    atomic.Bool // Events.Failed was called, and not Connected since
 	closed    atomic.Bool
 }
 
@@ -246,9 +245,10 @@ func (m *Media) connectionState(p *peer, s webrtc.PeerConnectionState) {
 	switch s {
 	case webrtc.PeerConnectionStateConnected:
 		p.up()
-		if !m.connected.Swap(true) {
-			m.events.Connected()
-		}
+		m.failed.Store(false) // an ICE restart brings back what had failed
+		m.events.Connected()
+	case webrtc.PeerConnectionStateDisconnected:
+		m.events.Disconnected()
 	case webrtc.PeerConnectionStateFailed:
 		if p.pc.ICEConnectionState() == webrtc.ICEConnectionStateFailed {
 			m.fail(errICE)
@@ -258,7 +258,7 @@ func (m *Media) connectionState(p *peer, s webrtc.PeerConnectionState) {
 	}
 }
 
-// fail reports the loss of the path, once.
+// fail reports the loss of the path, once for each.
 func (m *Media) fail(err error) {
 	if !m.closed.Load() && !m.failed.Swap(true) {
 		m.events.Failed(err)

@@ -63,6 +63,7 @@ type end struct {
 
 	mu        sync.Mutex
 	connected int
+	silences  int
 	failures  []error
 	digits    []rune
 	lengths   []time.Duration
@@ -114,8 +115,9 @@ func (e *end) newMedia(previous session.Media) *Media {
 
 func (e *end) events() session.MediaEvents {
 	return session.MediaEvents{
-		Connected: func() { e.mu.Lock(); e.connected++; e.mu.Unlock() },
-		Failed:    func(err error) { e.mu.Lock(); e.failures = append(e.failures, err); e.mu.Unlock() },
+		Connected:    func() { e.mu.Lock(); e.connected++; e.mu.Unlock() },
+		Disconnected: func() { e.mu.Lock(); e.silences++; e.mu.Unlock() },
+		Failed:       func(err error) { e.mu.Lock(); e.failures = append(e.failures, err); e.mu.Unlock() },
 		DTMF: func(r rune, d time.Duration) {
 			e.mu.Lock()
 			e.digits, e.lengths = append(e.digits, r), append(e.lengths, d)
