@@ -80,10 +80,23 @@ func (c *chaos) begin() {
 		if c.rand.IntN(2) == 0 {
 			o.Redirect = session.FollowContacts
 		}
+		o.PlaceAgain = c.rand.IntN(3) > 0
 		s, err := c.calls.Invite(context.Background(), "bob", o)
 		c.must(err)
 		c.session = s
 		c.look()
+		if c.rand.IntN(3) == 0 { // its connection goes before it is up
+			for range c.rand.IntN(3) {
+				c.answerOurs()
+			}
+			c.connection()
+			time.Sleep(time.Duration(c.rand.IntN(10000)) * time.Millisecond)
+			c.connection()
+			if c.rand.IntN(4) > 0 { // what is missing by then is given up
+				time.Sleep(8 * time.Second)
+				c.look()
+			}
+		}
 		return
 	}
 	bob := c.caller()
@@ -232,7 +245,11 @@ func (c *chaos) free() {
 
 func (c *chaos) connection() {
 	if c.up = !c.up; c.up {
-		c.rig.up()
+		if c.rand.IntN(5) == 0 {
+			c.upTo("other.example.com")
+		} else {
+			c.rig.up()
+		}
 		if c.rand.IntN(3) > 0 {
 			c.ready()
 		}
