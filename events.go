@@ -220,9 +220,6 @@ func (ua *UA) connecting(regID int, s WSServer, attempt int) {
 
 // connectFailed takes an attempt that failed.
 func (ua *UA) connectFailed(regID int, s WSServer, err error, retryIn time.Duration) {
-	if errors.Is(err, errClaimed) {
-		return
-	}
 	ua.ready.failed(err)
 	ua.tell(aboutConnection, Event{Kind: EventConnectFailed, Server: s, RegID: regID, Err: err})
 	ua.connection(ConnectionEvent{State: ConnectFailed, Server: s, RegID: regID, Err: err, RetryIn: retryIn})
@@ -232,7 +229,6 @@ func (ua *UA) connectFailed(regID int, s WSServer, err error, retryIn time.Durat
 func (ua *UA) flowUp(regID int, f *transport.Flow) {
 	s := f.Server()
 	host, port := s.HostPort()
-	ua.claims.up(regID)
 	ua.servers.add(f.ID(), flowServer{s, regID})
 	ua.tell(aboutConnection, Event{Kind: EventConnected, Server: s, RegID: regID, Flow: f.ID(), Local: f.LocalAddr()})
 	ua.connection(ConnectionEvent{State: Connected, Server: s, RegID: regID})
@@ -247,7 +243,6 @@ func (ua *UA) flowUp(regID int, f *transport.Flow) {
 
 // flowDown takes the loss of a connection.
 func (ua *UA) flowDown(regID int, f *transport.Flow, err error) {
-	ua.claims.down(regID)
 	ua.ready.failed(err)
 	ua.tell(aboutConnection, Event{Kind: EventDisconnected, Server: f.Server(), RegID: regID, Flow: f.ID(), Err: err})
 	ua.connection(ConnectionEvent{State: Disconnected, Server: f.Server(), RegID: regID, Err: err})

@@ -45,12 +45,19 @@ func reaching(w *world, second *siptest.Server, servers ...*siptest.Server) func
 				c.WSServers = append(c.WSServers, sipua.WSServer{URL: s.URL(), Weight: 10 - i})
 			}
 		}
-		c.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			if strings.HasPrefix(addr, "two.") {
-				return second.DialContext(ctx, network, addr)
-			}
-			return w.srv.DialContext(ctx, network, addr)
+		c.DialContext = dialing(second, "two.", w.srv.DialContext)
+	}
+}
+
+type dialContext = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// dialing dials s where the address has that prefix.
+func dialing(s *siptest.Server, prefix string, others dialContext) dialContext {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if strings.HasPrefix(addr, prefix) {
+			return s.DialContext(ctx, network, addr)
 		}
+		return others(ctx, network, addr)
 	}
 }
 

@@ -26,7 +26,6 @@ import (
 type UA struct {
 	core     *core.Core
 	pools    []*transport.Pool // one for each of Config.Flows
-	claims   claims            // of pools on servers
 	numbers  atomic.Uint64     // of flows so far
 	reg      *registrar.Set
 	calls    *session.Manager
@@ -153,6 +152,7 @@ func (ua *UA) wireRegistrar(cfg *Config) {
 				f.SetKeepAlive(d)
 			}
 		},
+		Leave:  ua.leave(cfg.WSServers),
 		Logger: cfg.Logger,
 	}, cfg.Flows)
 }

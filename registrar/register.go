@@ -242,8 +242,9 @@ func (r *Registrar) failed(err error) { // [locked]
 	}
 	r.briefs = 0
 	r.note(err, inFailed)
-	if r.o.Leave != nil && r.m.state == BackingOff && !r.m.bound && servers(err) {
-		r.o.Leave(r.flow, err, r.back.left(r.server, time.Now()))
+	after := r.back.left(r.server, time.Now())
+	if r.o.Leave != nil && r.m.state == BackingOff && !r.m.bound && after > 0 && servers(err) {
+		r.o.Leave(r.flow, err, after)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"time"
 
 	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/sip/core"
@@ -138,6 +139,17 @@ func (s *Set) Registrations() []Registration {
 		list[i] = r.snapshot()
 	}
 	return list
+}
+
+// Avoids reports whether a server is to be left alone for now, on any flow, since
+// it did not register us. With the core's mutex held.
+func (s *Set) Avoids(server string) bool { // [locked]
+	for _, r := range s.list {
+		if r.back.left(server, time.Now()) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // CredentialsChanged is [Registrar.CredentialsChanged] for each flow.

@@ -1,6 +1,10 @@
 package siptest
 
-import "time"
+import (
+	"time"
+
+	"github.com/gosipua/sipua/sip"
+)
 
 // Drop cuts the connection without a word: no close frame, and a reset instead
 // of the end of the stream. What is queued for the client is lost.
@@ -90,6 +94,20 @@ func (s *Server) Admit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refusal = nil
+}
+
+// A RegisterFault is how a registrar fails while its server works.
+type RegisterFault struct {
+	Status sip.StatusCode // of its answers to REGISTER; 0: there are none
+	Fields []sip.Field    // of these answers, as a Retry-After
+}
+
+// FailRegisters makes the server fail every REGISTER, until nil ends that. It
+// keeps the registrations there are.
+func (s *Server) FailRegisters(f *RegisterFault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.registerFault = f
 }
 
 // Restart is a crash and a new start: all connections are cut, and requests in

@@ -11,6 +11,16 @@ import (
 
 // register answers a REGISTER by the steps of RFC 3261 §10.3. s.mu is held.
 func (s *Server) register(c *Conn, req *sip.Request) {
+	if f := s.registerFault; f != nil {
+		if f.Status != 0 {
+			res := s.newResponse(req, f.Status)
+			for _, field := range f.Fields {
+				addField(res, field)
+			}
+			s.send(c, s.dress(res, nil))
+		}
+		return
+	}
 	if bad := s.unsupported(req, "Require", "path", "outbound", "gruu"); bad != nil {
 		s.send(c, s.dress(bad, nil))
 		return

@@ -49,19 +49,21 @@ type Server struct {
 	nonces      nonceStore
 	fault       fault
 	refusal     *Refusal
-	scripts     []*Script
-	raw         *Raw
-	traits      *traits // nil: Plain; not changed
-	calls       map[*Call]bool
-	legs        map[string]*Leg     // by dialogKey
-	invitations map[string]*Leg     // whose client's INVITE is under way, by exchangeKey
-	invitesDone acceptedRing        // answered with 2xx
-	requests    map[string]*request // of legs and others, by branch
-	callSeq     uint64
-	qualifier   *time.Timer
-	touched     []*Conn       // have something queued by the holder of mu
-	changed     chan struct{} // closed at the next change of a binding or connection; nil: nobody waits
-	counters    Counters
+
+	registerFault *RegisterFault
+	scripts       []*Script
+	raw           *Raw
+	traits        *traits // nil: Plain; not changed
+	calls         map[*Call]bool
+	legs          map[string]*Leg     // by dialogKey
+	invitations   map[string]*Leg     // whose client's INVITE is under way, by exchangeKey
+	invitesDone   acceptedRing        // answered with 2xx
+	requests      map[string]*request // of legs and others, by branch
+	callSeq       uint64
+	qualifier     *time.Timer
+	touched       []*Conn       // have something queued by the holder of mu
+	changed       chan struct{} // closed at the next change of a binding or connection; nil: nobody waits
+	counters      Counters
 }
 
 // Counters are what a server has counted since it was made.
