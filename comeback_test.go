@@ -189,11 +189,11 @@ func TestThirdServerRegisters(t *testing.T) {
 // TestPhonesComeBackSpread: a server that was away for a minute is not stormed:
 // what comes in its first seconds is spread over them.
 func TestPhonesComeBackSpread(t *testing.T) {
-	const phones = 200
+	const phones = 100
 	inWorld(t, siptest.Options{Outbound: true}, func(w *world) {
 		for range phones {
 			cfg := w.config("alice")
-			cfg.Media = nil
+			cfg.Media, cfg.PingInterval = nil, time.Hour
 			ua := w.ua(cfg)
 			defer ua.Close()
 			if err := ua.Start(w.t.Context()); err != nil {
