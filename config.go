@@ -285,6 +285,13 @@ type Config struct {
 	// them with 421. Default supported. From sipua; RFC 3262.
 	ReliableProvisionals session.Reliability `json:"reliable_provisionals"`
 
+	// AskOnReplacement offers to Handler.Call an INVITE by which the far end of a call
+	// replaces the dialog of that very call, as it may do after the loss of its
+	// connection. With false the call goes on in the new dialog and nobody is asked,
+	// provided that From, and P-Asserted-Identity where there was one, name the same
+	// party. Default false. From sipua; RFC 3891 §3.
+	AskOnReplacement bool `json:"ask_on_replacement"`
+
 	// SessionTimers makes calls refresh their session, so that a dead one is
 	// noticed and ends. With false the parameters below have no effect, and what
 	// far sides say of session timers has none. Default true. From JsSIP; RFC 4028.

@@ -82,6 +82,7 @@ var fieldCases = map[string]fieldCase{
 	"DisableMD5":                        {json: `true`},
 	"PreferAuthInt":                     {json: `true`},
 	"AnswerChallengesInIncomingDialogs": {json: `true`},
+	"AskOnReplacement":                  {json: `true`},
 	"ContactURI":                        withRandom(text(`"sip:bob@192.0.2.1;transport=ws"`, nil, func(c *Config) *string { return &c.ContactURI })),
 	"ContactParams": {json: `{"pn-flag": "", "x": "y"}`, bad: func(c *Config) {
 		c.ContactParams = map[string]string{"a b": "c"}

@@ -87,6 +87,12 @@ type Options struct {
 	// since a WebSocket client has no other, by the contacts it has seen.
 	RecordRoute bool
 
+	// StrictFlows, with RecordRoute, sends requests inside a dialog down the
+	// connections that the dialog was made over and no other: once one of them is
+	// gone they are refused with 430 (RFC 5626 §5.3.1). Without it the contacts
+	// that the server has seen lead on.
+	StrictFlows bool
+
 	// Personality makes the server behave like a particular one. Others than
 	// Plain have no GRUU, outbound, Service-Route, RecordRoute and path of their
 	// own, whatever those options say, and challenge initial requests where Users
@@ -184,7 +190,7 @@ func (o Options) withDefaults() Options {
 		o.DefaultExpires = o.MaxExpires
 	}
 	if o.Personality != Plain {
-		o.GRUU, o.Outbound, o.FlowTimer, o.ServiceRoute, o.RecordRoute = false, false, 0, nil, false
+		o.GRUU, o.Outbound, o.FlowTimer, o.ServiceRoute, o.RecordRoute, o.StrictFlows = false, false, 0, nil, false, false
 		o.ProxyAuth = o.Users != nil
 	}
 	return o

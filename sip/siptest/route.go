@@ -63,6 +63,9 @@ func (s *Server) route(c *Conn, req *sip.Request) ([]target, sip.StatusCode) {
 		}
 		if token := routes[0].URI.User; token != "" {
 			flow = s.flowOf(token, c)
+			if flow == nil && s.options.StrictFlows {
+				return nil, sip.StatusFlowFailed
+			}
 		}
 		req.RemoveFirst("Route")
 	}

@@ -1,0 +1,84 @@
+package sipua_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/gosipua/sipua/sip/siptest"
+)
+
+// cut drops the connection of a phone, which makes another at once.
+func (p *phone) cut() {
+	p.w.t.Helper()
+	p.seen()
+	for _, b := range p.w.srv.Bindings(p.user) {
+		b.Conn.Drop()
+	}
+	p.until("registered")
+}
+
+// TestCallOutlivesItsConnections: with every kind of server, and every way in
+// which one finds a client again, a call of which one end or both lose their
+// connection goes on: audio flows meanwhile and after, either end can change it,
+// and a BYE of either reaches the other.
+func TestCallOutlivesItsConnections(t *testing.T) {
+	servers := map[string]siptest.Options{
+		"contacts":                    {},
+		"GRUU":                        {GRUU: true, Outbound: true},
+		"Record-Route":                {RecordRoute: true},
+		"Record-Route that is strict": {RecordRoute: true, StrictFlows: true, Outbound: true},
+		"asterisk":                    {Personality: siptest.Asterisk},
+		"freeswitch":                  {Personality: siptest.FreeSWITCH},
+		"opensips":                    {Personality: siptest.OpenSIPS},
+	}
+	for name, o := range servers {
+		for _, who := range []string{"caller", "callee", "both"} {
+			for _, byCaller := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s/%s/ended by the caller %v", name, who, byCaller), func(t *testing.T) {
+					inWorld(t, o, func(w *world) {
+						w.kind = o.Personality
+						alice, bob := w.phone("alice"), w.phone("bob")
+						a, b := alice.talk(bob)
+						talking := func() {
+							a.say("hello")
+							b.hear("hello")
+							b.say("hi")
+							a.hear("hi")
+						}
+						talking()
+						if who != "callee" {
+							alice.cut()
+						}
+						if who != "caller" {
+							bob.cut()
+						}
+						talking()
+						time.Sleep(30 * time.Second)
+						if a.Condition().Degraded() || b.Condition().Degraded() {
+							w.t.Errorf("conditions %+v, %+v", a.Condition(), b.Condition())
+						}
+						talking()
+						for _, l := range []*line{a, b} {
+							if err := l.Hold(w.t.Context()); err != nil {
+								w.t.Errorf("%s holds: %v", l.phone.user, err)
+							}
+							if err := l.Unhold(w.t.Context()); err != nil {
+								w.t.Errorf("%s resumes: %v", l.phone.user, err)
+							}
+						}
+						talking()
+						here, there := a, b
+						if !byCaller {
+							here, there = b, a
+						}
+						if err := here.Hangup(w.t.Context()); err != nil {
+							w.t.Error(err)
+						}
+						<-there.Context().Done()
+					})
+				})
+			}
+		}
+	}
+}
