@@ -104,9 +104,8 @@ func (p *Pool) hurry(wait time.Duration) time.Duration {
 		return wait
 	}
 	p.hinted = false
-	now := time.Now()
-	if sooner := p.hintWait(now); sooner < wait {
-		p.hintedAt = now.Add(sooner)
+	if sooner := p.hintWait(time.Now()); sooner < wait {
+		p.brought = true
 		return sooner
 	}
 	return wait

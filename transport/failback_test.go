@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -137,6 +138,90 @@ func TestCloseDuringFailBack(t *testing.T) {
 		close(ready)
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A heavier server that loses its flows early is returned to less and less often,
+// and as ever once it has held one for long.
+func TestFailBackDoesNotFlap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m memory
+		serve(t, m.listen("b:80"), sipHandler(discard))
+		lives := make(chan time.Duration, 100)
+		serve(t, m.listen("a:80"), sipHandler(func(c *websocket.Conn) {
+			time.AfterFunc(<-lives, func() { c.NetConn().Close() })
+			discard(c)
+		}))
+		_, r := start(t, transport.Options{DialContext: m.DialContext, FailBack: func() bool { return true },
+			Servers: servers("ws://a", "ws://b")})
+		lives <- time.Second
+		r.until("up")
+		var gaps []time.Duration
+		for _, lived := range []time.Duration{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 600, 1} {
+			lost := r.until("down").at // of a
+			if up := r.until("up"); up.server.URL != "ws://b" {
+				t.Fatalf("up with %v", up.server)
+			}
+			lives <- lived * time.Second
+			r.next(t, "down") // of b: it gives way
+			up := r.next(t, "up")
+			if up.server.URL != "ws://a" {
+				t.Fatalf("up with %v", up.server)
+			}
+			gaps = append(gaps, up.at.Sub(lost))
+		}
+		for i, least := range []time.Duration{30, 60, 120, 240, 480, 960, 1800, 1800, 1800, 1800, 1800} {
+			if least *= time.Second; gaps[i] < least || gaps[i] > 2*least+30*time.Second {
+				t.Errorf("return number %d after %v, want about %v to %v", i+1, gaps[i], least, 2*least)
+			}
+		}
+		if last := gaps[len(gaps)-1]; last > 30*time.Second {
+			t.Errorf("returned %v after a flow that had held", last)
+		}
+	})
+}
+
+// A heavier server that asked to be left alone, or that another pool uses, is not
+// looked at.
+func TestFailBackLeavesAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m memory
+		var excluded atomic.Bool
+		excluded.Store(true)
+		p, r, _ := onLighter(t, &m, transport.Options{FailBack: func() bool { return true },
+			Exclude: func(s transport.Server) bool { return s.URL == "ws://a" && excluded.Load() }})
+		var asked []time.Time
+		serve(t, m.listen("a:80"), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if asked = append(asked, time.Now()); len(asked) == 1 {
+				w.Header().Set("Retry-After", "1200")
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			sipHandler(discard).ServeHTTP(w, r)
+		}))
+		time.Sleep(time.Hour)
+		if len(asked) > 0 {
+			t.Error("an excluded server was looked at")
+		}
+		excluded.Store(false)
+		r.next(t, "down")
+		up := r.next(t, "up")
+		if d := asked[1].Sub(asked[0]); up.server.URL != "ws://a" || d < 20*time.Minute || d > 20*time.Minute+30*time.Second {
+			t.Errorf("%v was asked again after %v, want the 20 min of Retry-After", up.server, d)
+		}
+		time.Sleep(time.Minute)
+
+		// Told by the layer above that it does not serve, it is left for that long.
+		left := time.Now()
+		p.Flow().Leave(errors.New("503"), 10*time.Minute)
+		r.next(t, "down")
+		r.next(t, "connecting")
+		r.next(t, "up")
+		r.next(t, "down")
+		up = r.next(t, "up")
+		if d := up.at.Sub(left); up.server.URL != "ws://a" || d < 10*time.Minute || d > 10*time.Minute+30*time.Second {
+			t.Errorf("returned to %v after %v", up.server, d)
 		}
 	})
 }

@@ -129,6 +129,9 @@ func (p *Pool) choose() (index, number int) {
 		p.using.Store(int32(index) + 1)
 		p.roster.attempt++
 		number = p.roster.attempt
+		if p.brought {
+			p.brought, p.hintedAt = false, time.Now()
+		}
 		p.mu.Unlock()
 		// Two pools that exclude each other's may have chosen the same one at once.
 		// Each can see the other's choice now, and at least one does.

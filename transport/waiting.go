@@ -13,8 +13,9 @@ type waiting struct {
 	retryDue time.Time   // when the timer is
 	looked   clocks      // when it was set
 
-	hinted   bool      // Check came while an attempt was under way
-	hintedAt time.Time // when the last attempt began, or will, that a hint brought forward
+	hinted   bool      // there was a hint that the next wait has to take into account
+	brought  bool      // the next attempt was brought forward for a hint
+	hintedAt time.Time // when the last one began that was
 	anewAt   time.Time // when an attempt was last begun anew for a hint
 }
 

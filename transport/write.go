@@ -95,7 +95,13 @@ type batch struct {
 func (f *Flow) writeQueue() {
 	defer f.pool.tasks.done()
 	for f.take() {
-		if err := f.writeBatch(); err != nil {
+		err := f.writeBatch()
+		if err == nil {
+			// TLS answers new keys from the reader, and never writes again after a
+			// deadline that has passed.
+			err = f.wire.limit(time.Time{})
+		}
+		if err != nil {
 			f.mu.Lock()
 			f.fail(writeError(err))
 			f.mu.Unlock()
