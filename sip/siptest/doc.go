@@ -55,8 +55,9 @@
 // # Faults
 //
 // Connections fail on command, one ([Conn], from [Server.Conns]) or all: Drop
-// cuts, Stall stops reading, Blackhole swallows both ways, Mute answers pings and
-// no SIP, Delay is a long line.
+// cuts, Stall stops reading, Blackhole swallows both ways or one, Mute answers pings
+// and no SIP, Vanish leaves the client with a connection that the server has
+// forgotten, Delay is a long line and Slow a thin one.
 // [Server.Refuse] refuses new ones, [Server.Restart] forgets calls and, if asked
 // to, registrations. [Pipe] is the wire in memory alone.
 //

@@ -21,7 +21,32 @@ func (c *Conn) Stall(on bool) { c.net.set(func(f *fault) { f.stalled = on }) }
 // Blackhole makes the connection swallow (true) everything both ways, as a NAT
 // that forgot it would, or work again (false). What was swallowed is lost, so a
 // WebSocket stream that lost part of a frame is of no use afterwards.
-func (c *Conn) Blackhole(on bool) { c.net.set(func(f *fault) { f.blackholed = on }) }
+func (c *Conn) Blackhole(on bool) { c.net.set(func(f *fault) { f.lostIn, f.lostOut = on, on }) }
+
+// BlackholeIn is Blackhole one way: what the client sends is swallowed, what the
+// server writes arrives.
+func (c *Conn) BlackholeIn(on bool) { c.net.set(func(f *fault) { f.lostIn = on }) }
+
+// BlackholeOut is Blackhole the other way: what the server writes is swallowed.
+func (c *Conn) BlackholeOut(on bool) { c.net.set(func(f *fault) { f.lostOut = on }) }
+
+// Vanish leaves the connection half open, as a server that loses its power does:
+// for the server it is over, as after Drop, but the client is not told, and
+// what it sends is swallowed.
+func (c *Conn) Vanish() {
+	c.net.set(func(f *fault) { *f = fault{lostIn: true, lostOut: true} })
+	c.closeQueue()
+	s := c.server
+	s.mu.Lock()
+	s.vanished = append(s.vanished, c)
+	s.mu.Unlock()
+	s.forget(c)
+}
+
+// Slow bounds what goes through the connection, each way by itself, to so many
+// bytes a second; what has no room waits, and 64 KiB in memory fill up before the
+// client's writes block. Zero ends it.
+func (c *Conn) Slow(bytesPerSecond int) { c.net.set(func(f *fault) { f.rate = bytesPerSecond }) }
 
 // Delay makes every WebSocket frame that the server writes to the connection from
 // now on leave d later, in order. Zero ends it. What the client sends arrives as
@@ -47,7 +72,26 @@ func (s *Server) Drop() {
 func (s *Server) Stall(on bool) { s.setFault(func(f *fault) { f.stalled = on }) }
 
 // Blackhole is [Conn.Blackhole] for all connections, those to come included.
-func (s *Server) Blackhole(on bool) { s.setFault(func(f *fault) { f.blackholed = on }) }
+func (s *Server) Blackhole(on bool) { s.setFault(func(f *fault) { f.lostIn, f.lostOut = on, on }) }
+
+// BlackholeIn is [Conn.BlackholeIn] for all connections, those to come included.
+func (s *Server) BlackholeIn(on bool) { s.setFault(func(f *fault) { f.lostIn = on }) }
+
+// BlackholeOut is [Conn.BlackholeOut] for all connections, those to come included.
+func (s *Server) BlackholeOut(on bool) { s.setFault(func(f *fault) { f.lostOut = on }) }
+
+// Slow is [Conn.Slow] for all connections, those to come included.
+func (s *Server) Slow(bytesPerSecond int) { s.setFault(func(f *fault) { f.rate = bytesPerSecond }) }
+
+// Vanish leaves all connections half open, as [Conn.Vanish] does one.
+func (s *Server) Vanish() {
+	s.mu.Lock()
+	conns := s.connections()
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.Vanish()
+	}
+}
 
 // Delay is [Conn.Delay] for all connections, those to come included.
 func (s *Server) Delay(d time.Duration) { s.setFault(func(f *fault) { f.delay = d }) }

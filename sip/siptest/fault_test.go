@@ -187,6 +187,93 @@ func TestMute(t *testing.T) {
 	})
 }
 
+// silent says that nothing comes out of the connection.
+func silent(t *testing.T, ws *websocket.Conn) {
+	t.Helper()
+	ws.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	var timeout net.Error
+	if _, data, err := ws.ReadMessage(); !errors.As(err, &timeout) || !timeout.Timeout() {
+		t.Errorf("read %q, %v, want silence", data, err)
+	}
+}
+
+func TestBlackholeOneWay(t *testing.T) {
+	onBoth(t, siptest.Options{}, func(t *testing.T, srv *siptest.Server) {
+		c := &client{t: t, ws: mustDial(t, srv)}
+		conn := onlyConn(t, srv)
+		c.register("Contact: <sip:alice@a.invalid>")
+		conn.BlackholeIn(true)
+		c.send(registerText(2, "Contact: <sip:alice@a.invalid>;expires=0"))
+		conn.Send("heard")
+		if _, data, err := c.ws.ReadMessage(); string(data) != "heard" {
+			t.Errorf("read %q, %v", data, err)
+		}
+		silent(t, c.ws)
+		if !srv.Registered("alice") {
+			t.Error("the black hole let a message through")
+		}
+		conn.Drop()
+		srv.WaitConns(t.Context(), 0)
+
+		c = &client{t: t, ws: mustDial(t, srv), seq: 2}
+		c.register("Contact: <sip:alice@a.invalid>")
+		onlyConn(t, srv).BlackholeOut(true)
+		c.send(registerText(4, "Contact: <sip:alice@a.invalid>;expires=0"))
+		silent(t, c.ws)
+		for srv.Registered("alice") {
+			time.Sleep(time.Millisecond)
+		}
+	})
+}
+
+func TestVanish(t *testing.T) {
+	onBoth(t, siptest.Options{}, func(t *testing.T, srv *siptest.Server) {
+		c := &client{t: t, ws: mustDial(t, srv)}
+		c.register("Contact: <sip:alice@a.invalid>")
+		onlyConn(t, srv).Vanish()
+		if err := srv.WaitConns(t.Context(), 0); err != nil {
+			t.Error(err)
+		}
+		c.send(registerText(2, "Contact: <sip:alice@a.invalid>;expires=0"))
+		srv.Blackhole(false) // does not bring it back
+		silent(t, c.ws)
+		if !srv.Registered("alice") {
+			t.Error("a connection that has vanished was read")
+		}
+		siptest.Peer(t, srv, "bob").Request(sip.MESSAGE, "alice").ExpectResponse(480)
+	})
+}
+
+func TestSlow(t *testing.T) {
+	inBubble(t, siptest.Options{}, func(t *testing.T, srv *siptest.Server) {
+		c := newClient(t, srv)
+		conn := onlyConn(t, srv)
+		conn.Slow(1000)
+		start := time.Now()
+		conn.Send(strings.Repeat("x", 4996)) // and a frame header of 4 bytes
+		if _, data, err := c.ws.ReadMessage(); len(data) != 4996 || err != nil {
+			t.Errorf("read %d bytes, %v", len(data), err)
+		}
+		if d := time.Since(start); d != 5*time.Second {
+			t.Errorf("5,000 bytes took %v", d)
+		}
+		start = time.Now()
+		text := registerText(1)
+		c.send(text)
+		answer := c.receive().(*sip.Response)
+		want := time.Duration(len(text)+len(answer.AppendTo(nil))) * time.Millisecond
+		if d := time.Since(start); d < want || d > want+50*time.Millisecond {
+			t.Errorf("a round trip took %v, want %v and the time for two frame headers", d, want)
+		}
+		conn.Slow(0)
+		start = time.Now()
+		c.register()
+		if d := time.Since(start); d != 0 {
+			t.Errorf("slow after Slow(0): %v", d)
+		}
+	})
+}
+
 func TestDelay(t *testing.T) {
 	inBubble(t, siptest.Options{}, func(t *testing.T, srv *siptest.Server) {
 		srv.Delay(150 * time.Millisecond)

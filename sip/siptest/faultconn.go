@@ -9,10 +9,12 @@ import (
 
 // fault is what is wrong with a connection.
 type fault struct {
-	stalled    bool
-	blackholed bool
-	muted      bool // above WebSocket
-	delay      time.Duration
+	stalled bool
+	muted   bool // above WebSocket
+	lostIn  bool // what the client sends is swallowed
+	lostOut bool // what the server writes is swallowed
+	delay   time.Duration
+	rate    int // bytes a second each way, 0 for no bound
 }
 
 // faultConn is the server's end of a connection below TLS and WebSocket, where
@@ -41,13 +43,39 @@ func newFaultConn(nc net.Conn, running *sync.WaitGroup) *faultConn {
 
 func (c *faultConn) Read(p []byte) (int, error) {
 	for {
+		room := p
 		if c.faulty.Load() {
 			c.waitUnstalled()
+			room = p[:min(len(p), c.piece())]
 		}
-		n, err := c.Conn.Read(p)
-		if !c.faulty.Load() || c.waitUnstalled() || err != nil {
+		n, err := c.Conn.Read(room)
+		if !c.faulty.Load() {
 			return n, err
 		}
+		c.takeTime(n)
+		if c.waitUnstalled() || err != nil {
+			return n, err
+		}
+	}
+}
+
+// piece is how much may go through at once.
+func (c *faultConn) piece() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fault.rate <= 0 {
+		return wireBuffer
+	}
+	return max(c.fault.rate/10, 1)
+}
+
+// takeTime waits for as long as n bytes take.
+func (c *faultConn) takeTime(n int) {
+	c.mu.Lock()
+	rate := c.fault.rate
+	c.mu.Unlock()
+	if rate > 0 {
+		time.Sleep(time.Duration(n) * time.Second / time.Duration(rate))
 	}
 }
 
@@ -59,7 +87,7 @@ func (c *faultConn) waitUnstalled() bool {
 	for c.fault.stalled && !c.closed {
 		c.cond.Wait()
 	}
-	return !c.fault.blackholed
+	return !c.fault.lostIn
 }
 
 func (c *faultConn) Write(p []byte) (int, error) {
@@ -68,11 +96,11 @@ func (c *faultConn) Write(p []byte) (int, error) {
 	if c.closed {
 		return 0, net.ErrClosed
 	}
-	if c.fault.blackholed {
+	if c.fault.lostOut {
 		return len(p), nil
 	}
 	rest := p
-	if !c.flushing {
+	if !c.flushing && c.fault.rate <= 0 {
 		n, err := c.tryWrite(p)
 		if err != nil {
 			return n, err
@@ -110,7 +138,12 @@ func (c *faultConn) flush() {
 	for len(c.pending) > 0 && !c.closed {
 		p := c.pending
 		c.pending = nil
+		if rate := c.fault.rate; rate > 0 {
+			n := min(len(p), max(rate/10, 1))
+			p, c.pending = p[:n], p[n:]
+		}
 		c.mu.Unlock()
+		c.takeTime(len(p))
 		_, err := c.Conn.Write(p)
 		c.mu.Lock()
 		if err != nil {
@@ -170,7 +203,7 @@ func (c *faultConn) set(change func(*fault)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	change(&c.fault)
-	c.faulty.Store(c.fault.stalled || c.fault.blackholed)
+	c.faulty.Store(c.fault.stalled || c.fault.lostIn || c.fault.rate > 0)
 	c.cond.Broadcast()
 }
 

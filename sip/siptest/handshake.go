@@ -27,7 +27,9 @@ func (s *Server) serve(nc net.Conn) bool {
 	s.conns[c.id] = c
 	c.net.set(func(f *fault) {
 		*f = s.fault
-		f.blackholed = f.blackholed || s.refusal != nil && s.refusal.Hang
+		if s.refusal != nil && s.refusal.Hang {
+			f.lostIn, f.lostOut = true, true
+		}
 	})
 	s.running.Add(1)
 	go c.run()

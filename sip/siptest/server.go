@@ -37,6 +37,7 @@ type Server struct {
 	// guarded by mu
 	closed      bool
 	conns       map[uint64]*Conn
+	vanished    []*Conn // over for the server, but not for the client
 	lastConn    uint64
 	registerSeq uint64
 	accounts    map[string]*account // by user
@@ -203,7 +204,7 @@ func (s *Server) Close() error {
 		return fmt.Errorf("siptest: %w", net.ErrClosed)
 	}
 	s.closed = true
-	conns := s.connections()
+	conns := append(s.connections(), s.vanished...)
 	s.stopExchanges()
 	s.broadcast()
 	s.mu.Unlock()
