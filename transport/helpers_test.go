@@ -166,7 +166,10 @@ func (r *recorder) Events() transport.Events {
 			r.add(event{kind: "failed", server: s, err: err, retryIn: d})
 		},
 		Retry: func(in time.Duration, n int) {
-			r.retries <- event{kind: "retry", at: time.Now(), retryIn: in, attempt: n}
+			select {
+			case r.retries <- event{kind: "retry", at: time.Now(), retryIn: in, attempt: n}:
+			default: // a test that makes so many does not read them
+			}
 		},
 		Resumed: func(d time.Duration) { r.resumed <- event{kind: "resumed", at: time.Now(), retryIn: d} },
 	}

@@ -15,9 +15,9 @@ const checkTimeout = 2 * time.Second
 // liveness decides when to ping and when a flow is dead. It reads no clock and
 // holds no lock: the flow steps it from its timer.
 //
-// Nothing is told of inbound bytes; each step looks when the last ones came, so
-// that a busy flow pays one timer and one ping in PingInterval, and nothing for a
-// message. It is pinged although bytes come in, because these tell nothing of the
+// Nothing is told of inbound bytes but pongs; each step looks when the last ones
+// came, so that a busy flow pays one timer and one ping in PingInterval, and nothing
+// for a message. It is pinged although bytes come in, because these tell nothing of the
 // way out, which may be dead by itself.
 type liveness struct {
 	ping, pong time.Duration // WebSocket: time from an answer to a ping (negative: never), time for an answer

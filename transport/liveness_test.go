@@ -57,11 +57,12 @@ func TestAnsweredPingKeepsFlow(t *testing.T) {
 		in := frames(c)
 		want := 5 * time.Second
 		for range 100 {
-			if f := <-in; f.opcode != ping || f.at != want {
+			f := <-in
+			if f.opcode != ping || f.at != want {
 				t.Fatalf("got opcode %d after %v, want a ping after %v", f.opcode, f.at, want)
 			}
 			time.Sleep(3999 * time.Millisecond)
-			send(t, c, fin|pong, "")
+			send(t, c, fin|pong, string(f.payload))
 			want += 3999*time.Millisecond + 5*time.Second
 		}
 		r.none(t)
@@ -87,6 +88,79 @@ func TestInboundBytesCountAsLife(t *testing.T) {
 		down := r.next(t, "down")
 		if got, want := down.at.Sub(began), 21*8999*time.Millisecond+9*time.Second; got != want || !errors.Is(down.err, transport.ErrNoPong) {
 			t.Errorf("down after %v with %v, want ErrNoPong after %v", got, down.err, want)
+		}
+	})
+}
+
+// Of a server that answers pings nothing but a pong will do: what comes in tells
+// nothing of the way out, so a busy flow is pinged too. A late answer to an older
+// ping does not count, nor one to no ping at all.
+func TestWayOutIsDeadWhileBytesComeIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, r, c := connected(t, transport.Options{})
+		began := time.Now()
+		in := frames(c)
+		for at := 300 * time.Millisecond; at < time.Minute; at += 300 * time.Millisecond { // a server that talks all the time
+			time.AfterFunc(at, func() { c.Write([]byte{fin | text, 1, 'x'}) })
+		}
+		var last string
+		for i := range 6 {
+			f := <-in
+			if f.opcode != ping || f.at != time.Duration(i+1)*5*time.Second {
+				t.Fatalf("got opcode %d after %v", f.opcode, f.at)
+			}
+			last = string(f.payload)
+			send(t, c, fin|pong, last)
+		}
+		<-in // and from here on nothing reaches the server
+		send(t, c, fin|pong, last)
+		send(t, c, fin|pong, "")
+		down := r.until("down")
+		if got := down.at.Sub(began); got != 39*time.Second || !errors.Is(down.err, transport.ErrNoPong) {
+			t.Errorf("down after %v with %v, want ErrNoPong after 39 s", got, down.err)
+		}
+	})
+}
+
+// A pong behind a long message on a thin line is waited for while that comes in, and
+// no longer.
+func TestPongBehindLongMessage(t *testing.T) {
+	for _, ends := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			_, r, c := connected(t, transport.Options{})
+			in := frames(c)
+			send(t, c, fin|pong, string((<-in).payload))
+			c.Write([]byte{fin | text, 127, 0, 0, 0, 0, 0, 0, 0x40, 0})
+			for range 16 {
+				time.Sleep(1700 * time.Millisecond)
+				c.Write(make([]byte, 1<<10))
+				if !ends && len(in) > 0 {
+					break
+				}
+			}
+			last := time.Now()
+			if ends {
+				r.next(t, "message")
+				send(t, c, fin|pong, string((<-in).payload))
+				time.Sleep(4 * time.Second)
+				r.none(t)
+				return
+			}
+			down := r.next(t, "down")
+			if got := down.at.Sub(last); got != 4*time.Second || !errors.Is(down.err, transport.ErrNoPong) {
+				t.Errorf("down %v after the last byte with %v", got, down.err)
+			}
+		})
+	}
+}
+
+// The least that makes sense: a dead connection is noticed in two seconds.
+func TestNoticedInTwoSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, r, _ := connected(t, transport.Options{PingInterval: time.Second, PongTimeout: time.Second})
+		began := time.Now()
+		if down := r.next(t, "down"); down.at.Sub(began) != 2*time.Second {
+			t.Errorf("noticed after %v", down.at.Sub(began))
 		}
 	})
 }

@@ -116,8 +116,11 @@ func (f *Flow) gotPing(payload string) error {
 func (f *Flow) gotPong(payload string) error {
 	f.heard.Store(true)
 	f.mu.Lock()
-	f.live.gotPong(time.Now(), payload)
-	f.mu.Unlock()
+	defer f.mu.Unlock()
+	if f.state == flowUp {
+		f.live.gotPong(time.Now(), payload)
+		f.schedule()
+	}
 	return nil
 }
 
