@@ -273,6 +273,14 @@ func (r *remote) wait(event string) report {
 	}
 }
 
+// signal sends a signal to the process.
+func (r *remote) signal(s syscall.Signal) {
+	r.t.Helper()
+	if err := r.proc.cmd.Process.Signal(s); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 // reporter is how a remote process reports.
 type reporter struct {
 	mu  sync.Mutex

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 )
 
 // TestNetworkChange: in the midst of a call a UA goes from one network to another, and so from one address to another. It is registered
-// again, the call goes on and either end can hang up.
+// again, the call goes on with audio both ways, and either end can hang up.
 //
 // Only a real network loses packets, addresses and connections as networks do, without a word to anybody.
 func TestNetworkChange(t *testing.T) {
@@ -40,7 +41,7 @@ func TestNetworkChange(t *testing.T) {
 				networkClient(t)
 				return
 			}
-			s := newNetworkCall(t)
+			s := newNetworkCall(t, kamailioOptions{})
 			if c.both {
 				s.net.up(lte)
 			}
@@ -50,6 +51,51 @@ func TestNetworkChange(t *testing.T) {
 				s.move(lte, wlan)
 			}
 			s.hangup(c.back)
+		})
+	}
+}
+
+// TestSuspend: a UA in a call is stopped for longer than its far end waits for its media, and goes on. The call has audio both ways again, and
+// where the server has not waited either the UA is registered again.
+//
+// Only an operating system stops a process as suspending it does: every timer is late at once.
+func TestSuspend(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		opts   kamailioOptions
+		closed bool // the server has closed the connection meanwhile
+	}{
+		{name: "patient server"},
+		{name: "impatient server", opts: kamailioOptions{PingAfter: 5}, closed: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if !inNamespace(t) {
+				return
+			}
+			if os.Getenv(roleVariable) == "client" {
+				networkClient(t)
+				return
+			}
+			s := newNetworkCall(t, c.opts)
+			s.call()
+			const asleep = 40 * time.Second
+			s.mark()
+			s.client.signal(syscall.SIGSTOP)
+			time.Sleep(asleep)
+			woken := time.Now()
+			s.client.signal(syscall.SIGCONT)
+			if c.closed {
+				s.client.wait("disconnected")
+				s.client.wait("registered")
+				s.measure("registered again", woken)
+			}
+			s.audio()
+			s.measure("audio both ways", woken)
+			s.gap()
+			s.client.do("stay", "")
+			s.hangup(c.closed)
 		})
 	}
 }
@@ -65,11 +111,12 @@ type networkCall struct {
 }
 
 // newNetworkCall has both UAs registered, the other machine's over wlan.
-func newNetworkCall(t *testing.T) *networkCall {
+func newNetworkCall(t *testing.T, opts kamailioOptions) *networkCall {
 	t.Helper()
+	opts.Address = serverAddress
 	client := startRemote(t)
 	s := &networkCall{t: t, client: client, net: newNetwork(t, client.proc.cmd.Process.Pid)}
-	s.k = startKamailio(t, kamailioOptions{Address: serverAddress})
+	s.k = startKamailio(t, opts)
 	s.bob = newUA(t, s.k, "bob", sipua.Config{})
 	s.net.up(wlan)
 	s.net.route(wlan)
@@ -102,6 +149,8 @@ func (s *networkCall) audio() {
 // move takes the other machine from one network to another, and waits until all is well again.
 func (s *networkCall) move(from, to link) {
 	s.t.Helper()
+	s.mark()
+	offers := len(s.restarts())
 	begun := time.Now()
 	s.net.down(from)
 	s.net.up(to)
@@ -115,10 +164,28 @@ func (s *networkCall) move(from, to link) {
 	}
 	s.client.wait("registered")
 	s.measure("registered again", begun)
+	s.audio()
+	s.measure("audio both ways", begun)
+	s.gap()
+	if n := len(s.restarts()) - offers; n != 1 {
+		s.t.Errorf("%d offers with other ICE credentials, want 1", n)
+	}
 	if got := s.far.State(); got != session.Confirmed {
 		s.t.Errorf("the call is %v at the far end", got)
 	}
 	s.client.do("stay", "")
+}
+
+// restarts are the ICE credentials in the descriptions that came to bob in INVITEs, each once.
+func (s *networkCall) restarts() []string {
+	var all []string
+	for _, m := range s.bob.received("INVITE") {
+		_, rest, _ := strings.Cut(m, "\r\na=ice-ufrag:")
+		if ufrag, _, _ := strings.Cut(rest, "\r\n"); ufrag != "" && (len(all) == 0 || all[len(all)-1] != ufrag) {
+			all = append(all, ufrag)
+		}
+	}
+	return all
 }
 
 // hangup ends the call from one side; the other one must hear of it.
@@ -135,6 +202,19 @@ func (s *networkCall) hangup(byClient bool) {
 	if got, want := s.client.do("end", ""), fmt.Sprintf("bye, remote %v", !byClient); got != want {
 		s.t.Errorf("ended with %q, want %q", got, want)
 	}
+}
+
+// mark begins to measure how long nothing is heard.
+func (s *networkCall) mark() {
+	s.t.Helper()
+	s.client.do("mark", "")
+	s.far.heard.mark()
+}
+
+// gap prints how long nothing was heard at each end.
+func (s *networkCall) gap() {
+	s.t.Helper()
+	s.print("no packet for %v at the far end, %s at this UA", s.far.heard.gap().Round(time.Millisecond), s.client.do("gap", ""))
 }
 
 // measure prints how long something took.
@@ -175,6 +255,10 @@ func networkClient(t *testing.T) {
 			if all := alice.Calls(); len(all) != 1 || all[0] != same || same.State() != session.Confirmed {
 				t.Errorf("calls %v, want %p alone", all, same)
 			}
+		case "mark":
+			call.heard.mark()
+		case "gap":
+			text = call.heard.gap().Round(time.Millisecond).String()
 		case "hang up":
 			call.hangup()
 		case "end":
