@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 
@@ -123,6 +124,9 @@ type tape struct {
 	events   session.MediaEvents
 	previous session.Media
 
+	addressGone atomic.Bool
+	astray      bool // its offer does not fit the call any more
+
 	// guarded by st.mu
 	log    []string
 	offers int
@@ -203,6 +207,10 @@ func (t *tape) SetAnswer(ctx context.Context, d session.Description, o session.A
 	t.note("SetAnswer %s early=%v", nameOf(d.Body), o.Provisional)
 	return session.MediaState{LocalHold: t.held, RemoteHold: strings.Contains(nameOf(d.Body), "hold") && !t.held}, t.outcome()
 }
+
+func (t *tape) AddressGone() bool { return t.addressGone.Load() }
+
+func (t *tape) Follows(session.Media) bool { return !t.astray }
 
 func (t *tape) Abandon() { t.note("Abandon") }
 
