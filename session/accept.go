@@ -12,6 +12,9 @@ import (
 // reliable transport too (RFC 3261 §13.3.1.4).
 type acceptance struct {
 	in       *core.Incoming
+	desc     Description // in it, with the application's fields
+	headers  []sip.Field
+	moved    bool // its flow was lost since
 	seq      uint32
 	interval time.Duration
 	repeat   *core.Timer
@@ -25,10 +28,10 @@ func (l *leg) respondOffer(in *core.Incoming, d Description, headers []sip.Field
 		return false
 	}
 	in.Respond(l.ok(in, d, headers))
-	a := &acceptance{in: in, seq: in.Request().CSeq().Seq, interval: t1}
-	a.giveUp = l.s.after(64*t1, func() { l.noACK(a) })
-	a.schedule(l.s)
+	a := &acceptance{in: in, desc: d, headers: headers, seq: in.Request().CSeq().Seq}
 	l.accept = a
+	a.watch(l)
+	a.start(l)
 	return true
 }
 
@@ -44,6 +47,14 @@ func (l *leg) ok(in *core.Incoming, d Description, headers []sip.Field) *sip.Res
 	return res
 }
 
+// start begins the time in which the ACK has to come.
+func (a *acceptance) start(l *leg) { // [locked]
+	a.stop()
+	a.interval = t1
+	a.giveUp = l.s.after(64*t1, func() { l.noACK(a) })
+	a.schedule(l.s)
+}
+
 func (a *acceptance) schedule(s *Session) { // [locked]
 	a.repeat = s.after(a.interval, func() {
 		a.in.RepeatFinal()
@@ -57,11 +68,12 @@ func (a *acceptance) stop() { // [locked]
 	a.giveUp.Stop()
 }
 
-// noACK ends a call whose 2xx was never acknowledged.
+// noACK is the end of a 2xx that was never acknowledged, unless its transaction
+// waits for a flow.
 func (l *leg) noACK(a *acceptance) { // [locked]
-	a.stop()
-	l.accept = nil
-	l.s.step(inNoACK, event{end: &EndError{Kind: EndNoACK, Err: &sip.TimeoutError{Timer: "H", Method: sip.ACK}}})
+	if !a.in.Down() {
+		l.unacknowledged(a, inNoACK, &EndError{Kind: EndNoACK, Err: &sip.TimeoutError{Timer: "H", Method: sip.ACK}})
+	}
 }
 
 // receiveACK takes the ACK to a 2xx of ours, and the answer it may carry.

@@ -23,14 +23,15 @@ func (s *Session) byeTo(d *dialog.Dialog, done func()) { // [locked]
 }
 
 // finishDialog sends a BYE and forgets the dialog when it is answered, or will
-// not be.
+// not be. The far end goes on as long as it does not know: the BYE waits for a
+// flow, and leaves again on the next one when that is lost before the answer.
 func (s *Session) finishDialog(d *dialog.Dialog, bye *sip.Request, done func()) { // [locked]
 	over := func() {
 		s.letGo(d)
 		done()
 	}
 	s.m.core.Send(&core.Outgoing{
-		Request: bye, Dialog: d,
+		Request: bye, Dialog: d, Wait: core.Forever, Repeat: true,
 		OnResponse: func(res *sip.Response) {
 			if res.StatusCode().IsFinal() {
 				over()

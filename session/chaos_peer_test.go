@@ -26,12 +26,16 @@ func (c *chaos) number(req *sip.Request) {
 	if c.last[tag] == math.MaxUint32 && req.Method() == sip.NOTIFY {
 		return
 	}
+	if bye := c.byes[tag]; bye > 0 && seq > bye && req.Method() == sip.BYE { // its flow was lost
+		c.byes[tag] = seq
+		return
+	}
 	if seq <= c.last[tag] {
 		c.t.Errorf("%s %d after %d", req.Method(), seq, c.last[tag])
 	}
 	c.last[tag] = seq
 	if req.Method() == sip.BYE {
-		c.last[tag] = math.MaxUint32
+		c.last[tag], c.byes[tag] = math.MaxUint32, seq
 	}
 }
 

@@ -513,6 +513,10 @@ func TestConnectionLostUnder50CallsLeavesNothing(t *testing.T) {
 				c.rig.up()
 			}
 			c.over()
+			if !returns { // else their BYEs wait for it
+				c.calls.Close()
+				c.core.Close(nil)
+			}
 			c.nothing(fmt.Sprintf("connection returns %v", returns))
 		})
 	}

@@ -26,7 +26,7 @@ const (
 	EndTimeout                      // no response to the INVITE, or to a request inside the call (Timers B and F)
 	EndMediaFailed                  // no usable media description, or the media path was lost for good
 	EndDialogError                  // the far end, or a server on the way, says that the call is no more (RFC 5057 §5.1)
-	EndTransportLost                // the connection went and the call with it
+	EndTransportLost                // the connection went while the call was being set up, and none took its place in time
 	EndClosed                       // the UA was closed
 	EndUnrefreshed                  // the session was not refreshed in time (RFC 4028 §10)
 	EndInternal                     // something of our own failed: the INVITE could not be sent as asked

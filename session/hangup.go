@@ -32,7 +32,8 @@ type HangupOptions struct {
 
 // Hangup ends the call, whatever its state: BYE, CANCEL or a 480. It returns
 // when the far end has confirmed, or with ctx's cause while the session
-// finishes in the background. Ending a call that is over does nothing.
+// finishes in the background: a BYE waits for a connection until the UA is
+// closed, and leaves again on the next one if its own goes first. Ending a call that is over does nothing.
 func (s *Session) Hangup(ctx context.Context) error { return s.HangupWith(ctx, nil) }
 
 // HangupWith is Hangup that says why. Its errors besides those of Hangup are

@@ -13,6 +13,11 @@ import (
 // The decision may come later and from any goroutine; until then the caller
 // hears ringing, which starts by itself, and after Options.NoAnswerTimeout it
 // gets 480.
+//
+// When the connection goes it rings on, and what is decided meanwhile reaches the
+// caller over the next one to the same server, or over any where the caller comes
+// again by itself. After the core's RecoveryLimit (32 s) without either the call
+// ends as EndTransportLost.
 type Incoming struct {
 	s *Session
 }

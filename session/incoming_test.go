@@ -294,17 +294,6 @@ func TestHangupBeforeACK(t *testing.T) {
 	})
 }
 
-func TestFlowLostWhileRinging(t *testing.T) {
-	bubble(t, func(r *rig) {
-		in, _ := r.caller().ring(sdp("bob"))
-		r.down()
-		r.ended(in, session.EndTransportLost, false)
-		if _, err := in.Answer(r.t.Context(), nil); !errors.Is(err, context.Cause(in.Context())) {
-			t.Errorf("Answer: %v", err)
-		}
-	})
-}
-
 func TestAnswerContextEnds(t *testing.T) {
 	bubble(t, func(r *rig) {
 		in, _ := r.caller().ring(sdp("bob"))

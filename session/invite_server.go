@@ -74,10 +74,7 @@ func (m *Manager) receiveCall(in *core.Incoming, old *Session, earlyOnly bool) {
 	s.leg.learn(req)
 	s.leg.comesOver(in.Flow())
 	s.asserted = req.AssertedIdentity()
-	in.OnCancel = s.canceled
-	in.OnLost = func(err error) {
-		s.step(inLost, event{end: &EndError{Kind: EndTransportLost, Err: err}})
-	}
+	s.watch(in)
 	s.ringing()
 	s.in.decide = s.after(m.o.NoAnswerTimeout, func() {
 		s.step(inNoAnswer, event{code: sip.StatusTemporarilyUnavailable, end: &EndError{Kind: EndNoAnswer}})
@@ -145,12 +142,14 @@ func (s *Session) makeAnswer() { // [locked]
 		s.acceptWhenReady()
 		return
 	}
-	ready := func(d Description) { s.step(inAnswerReady, event{desc: d}) }
 	if c := contentOf(s.in.req.Request()); c.has {
-		s.leg.offerCame(&exchange{sendAnswer: ready, refuse: s.mediaRefused}, c.sdp)
+		s.answerOffer(c, false)
 		return
 	}
-	s.leg.start(&exchange{sendOffer: ready, done: s.offerAnswered})
+	s.leg.start(&exchange{
+		sendOffer: func(d Description) { s.step(inAnswerReady, event{desc: d}) },
+		done:      s.offerAnswered,
+	})
 }
 
 // sendAccept sends the 200 and repeats it until the ACK comes.

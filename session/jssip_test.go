@@ -42,7 +42,7 @@ var jssip = []struct {
 	{"22: Replaces that names a subscription throws", []string{"TestReplacesRefused"}},
 	{"23: a repeated request is dropped before its answer can be repeated", []string{"../sip/transaction: TestServerInvite", "../sip/transaction: TestServerNonInvite"}},
 	{"24: 299 after CANCEL is no success", []string{"TestEach2xxAfterCancelIsHungUp"}},
-	{"26: a re-INVITE without an answer ends the call", []string{"TestReinviteNeverAnswered", "TestReofferLostWithItsFlow"}},
+	{"26: a re-INVITE without an answer ends the call", []string{"TestReinviteNeverAnswered", "TestReinviteAnsweredOnNextFlow"}},
 	{"27: whatever body a response has is taken for SDP", []string{"TestBodyOfResponseThatIsNoSDP", "TestBodies"}},
 	{"28: a 200 without SDP is the far end's bad description", []string{"TestUnusableAnswer", "TestFailedCallSaysWhyInBYE"}},
 }

@@ -142,6 +142,7 @@ func TestUsage(t *testing.T) {
 
 		{Accepted, inACK, Confirmed, doUp},
 		{Accepted, inNoACK, Terminating, doBye | doEnd},
+		{Accepted, inLost, Terminating, doBye | doEnd},
 		{Accepted, inBye, Terminated, over},
 		{Accepted, inHangup, Terminating, doEnd},
 		{Accepted, inMediaFailed, Terminating, doEnd},

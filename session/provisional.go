@@ -36,7 +36,8 @@ type progress struct {
 	told     bool         // a reliable one told our Info Packages
 
 	out    departures
-	repeat *core.Timer // of the reliable one that is out
+	resend func()      // sends the reliable one that is out, or was last
+	repeat *core.Timer // does so
 	giveUp *core.Timer
 
 	early  earlyState
@@ -135,13 +136,19 @@ func (s *Session) sendReliable(p *provisional) { // [locked]
 	if s.in.req.Request().HasHeader("Recv-Info") {
 		more, s.in.told = append(more, s.recvInfo()), true
 	}
-	send := func() { s.sendProvisional(p, more...) }
-	send()
-	s.repeatReliable(send, t1)
-	s.in.giveUp = s.after(64*t1, func() {
+	s.in.resend = func() { s.sendProvisional(p, more...) }
+	s.in.resend()
+	s.repeatReliable(s.in.resend, t1)
+	s.in.giveUp = s.after(64*t1, s.unconfirmed)
+}
+
+// unconfirmed ends a call whose reliable provisional response nobody confirmed,
+// unless it waits for a flow.
+func (s *Session) unconfirmed() { // [locked]
+	if !s.in.req.Down() {
 		s.step(inNoAnswer, event{code: sip.StatusServerTimeout, end: &EndError{
 			Kind: EndTimeout, Err: &sip.TimeoutError{Timer: tag100rel, Method: sip.PRACK}}})
-	})
+	}
 }
 
 func (s *Session) repeatReliable(send func(), d time.Duration) { // [locked]

@@ -289,33 +289,6 @@ func TestRenegotiateKeepsHold(t *testing.T) {
 	})
 }
 
-// TestReofferLostWithItsFlow: the answer to a re-INVITE could not be sent; the
-// call outlives that and the next offer of ours goes.
-func TestReofferLostWithItsFlow(t *testing.T) {
-	for _, body := range []string{sdp("bob"), ""} {
-		bubble(t, func(r *rig) {
-			s, bob := r.hosted()
-			release := r.media.hold()
-			bob.send(sip.INVITE, body)
-			r.down()
-			release()
-			r.silence()
-			r.up()
-			if body == "" {
-				r.repaired()
-			}
-			time.Sleep(time.Minute)
-			if s.State() != session.Confirmed {
-				t.Fatalf("state %v", s.State())
-			}
-			result := start(func() error { return s.Hold(r.t.Context()) })
-			r.answer(r.request(sip.INVITE), 200, "", sdp("bob"))
-			r.sent("ACK")
-			r.must(<-result)
-		})
-	}
-}
-
 // repaired expects and answers the offer that restarts ICE, which one before it
 // gave up for nothing.
 func (r *rig) repaired() {

@@ -49,7 +49,7 @@ const (
 	inReject                        // callee: the application rejects or redirects
 	inCancel                        // callee: CANCEL
 	inNoAnswer                      // callee: no decision in time, or the INVITE's Expires passed
-	inLost                          // callee: the flow of the INVITE is gone
+	inLost                          // callee: the flow of the INVITE is gone for good
 	inACK                           // callee: ACK to the 2xx
 	inNoACK                         // callee: 64*T1 without ACK
 	inBye                           // either: BYE
@@ -164,6 +164,10 @@ func (u *usage) up(in usageInput) usageActions {
 		if u.state == Accepted {
 			return u.to(Confirmed, doUp)
 		}
+	case inLost:
+		if u.accepted {
+			return u.up(inNoACK)
+		}
 	case inNoACK: // RFC 3261 §13.3.1.4
 		u.accepted = false
 		return u.to(Terminating, doBye|doEnd)
@@ -184,7 +188,7 @@ func (u *usage) terminating(in usageInput) usageActions {
 		return doACK | doBye
 	case inFailure, inWireDone:
 		return u.to(Terminated, doRelease)
-	case inACK, inNoACK:
+	case inACK, inNoACK, inLost:
 		if u.accepted {
 			u.accepted = false
 			return doBye

@@ -13,7 +13,7 @@ import (
 //   - inside a dialog the one to the dialog's server, as long as others reach us
 //     over it, else the same as outside;
 //   - a further attempt the one of the first, ACK and CANCEL that of their INVITE;
-//   - a response the one its request came on.
+//   - a response the one its request came on, or what takes its place.
 
 // better reports whether requests outside dialogs take k rather than other.
 func (k *link) better(other *link) bool {

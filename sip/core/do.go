@@ -10,15 +10,15 @@ import (
 	"github.com/gosipua/sipua/sip/dialog"
 )
 
-// forever is a Wait that only the context ends.
-const forever = time.Duration(math.MaxInt64)
+// Forever is a Wait without an end of its own.
+const Forever = time.Duration(math.MaxInt64)
 
 // Do sends req outside any dialog and returns the 2xx to it. It is for every
 // method but INVITE, ACK and CANCEL. It waits for a flow as long as ctx. Another
 // final response is a *sip.ResponseError, ctx ending is its cause; for other
 // errors see [Outgoing.OnFail]. req belongs to the core afterwards.
 func (c *Core) Do(ctx context.Context, req *sip.Request) (*sip.Response, error) {
-	return c.do(ctx, nil, forever, func() (*sip.Request, error) { return req, nil })
+	return c.do(ctx, nil, Forever, func() (*sip.Request, error) { return req, nil })
 }
 
 // DoIn is Do for a request inside d, which request makes with d.NewRequest. It is

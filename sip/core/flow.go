@@ -81,7 +81,7 @@ func (c *Core) linkOf(f Flow) *link {
 }
 
 // FlowUp tells the core of a new flow. Watchers are called, then what waited for
-// a flow is sent. It takes the lock.
+// a flow is sent; answers go only to the server that asked. It takes the lock.
 func (c *Core) FlowUp(f Flow, info FlowInfo) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -95,6 +95,7 @@ func (c *Core) FlowUp(f Flow, info FlowInfo) {
 	for _, fn := range c.watchers {
 		fn(f, info, true, nil)
 	}
+	c.layer.Recover(&k.Link)
 	c.cancelOn()
 	for _, o := range slices.Clone(c.parked) {
 		if o.phase == waiting {
@@ -114,6 +115,9 @@ func (c *Core) FlowDown(f Flow, err error) {
 	c.links = slices.DeleteFunc(c.links, func(l *link) bool { return l == k })
 	k.prober.stop()
 	c.layer.FlowDown(&k.Link, lossError(k.Server, err))
+	if other := c.sameServer(k.Server); other != nil {
+		c.layer.Recover(&other.Link)
+	}
 	for _, fn := range c.watchers {
 		fn(f, k.info, false, err)
 	}

@@ -15,8 +15,21 @@ type Incoming struct {
 	// answers the INVITE 487. Called locked.
 	OnCancel func(cancel *sip.Request)
 
-	// OnLost: the flow is gone before a final response (or the core was
-	// closed), so nothing can be answered any more. Called locked.
+	// OnRecovered, INVITE only: the flow was lost and another one has taken its
+	// place. What was said last was sent on it again, but for a 2xx, which
+	// RepeatFinal sends where it is still due. Called locked.
+	OnRecovered func()
+
+	// OnAgain, INVITE outside of dialogs only: this one's flow was lost, and
+	// again is the same INVITE on another way. True: the usage answers again
+	// from now on, with our tag in To the same. False, or no OnAgain: it is
+	// refused as merged. Called locked.
+	OnAgain func(again *Incoming) bool
+
+	// OnLost: the flow is gone and no other came in its place as long as the
+	// sender could wait (INVITE: RecoveryLimit), or the core was closed. No
+	// final response was made, or it is a 2xx to an INVITE that may not have come
+	// through. Called locked.
 	OnLost func(err error)
 
 	core   *Core
@@ -25,6 +38,9 @@ type Incoming struct {
 	dialog *dialog.Dialog
 	tag    string
 	server transaction.Server
+
+	others   []*Incoming // the same request on other ways, which get our final response too
+	replaced bool        // it is among the others of one that came later
 }
 
 // Usage is what a dialog is for: a call, a subscription.
@@ -37,7 +53,7 @@ type Usage interface {
 // Request returns the request; read-only.
 func (in *Incoming) Request() *sip.Request { return in.req }
 
-// Flow returns the flow the request came on.
+// Flow returns the flow the request came on; it may be lost.
 func (in *Incoming) Flow() Flow { return in.link.Flow }
 
 // Dialog returns the dialog the request is inside of, nil for an initial one.
@@ -57,11 +73,15 @@ func (in *Incoming) Tag() string {
 // SetTag changes our tag, before any response was made with it. Locked.
 func (in *Incoming) SetTag(tag string) { in.tag = tag }
 
-// Answered reports whether a final response was sent, or none can be any more:
-// the flow is gone, the core closed, the request an ACK. Locked.
+// Answered reports whether a final response was made, or none can be any more:
+// the flow is gone for good, the core closed, the request an ACK. Locked.
 func (in *Incoming) Answered() bool { return in.server.Answered() }
 
-// Respond sends res, which belongs to the core afterwards. After a final
+// Down reports whether the flow is gone and none has taken its place yet. What is
+// answered meanwhile is kept, the newest of it. Locked.
+func (in *Incoming) Down() bool { return in.server.Link() != nil && in.server.Link().Down() }
+
+// Respond sends res, which belongs to the core afterwards; see Down. After a final
 // response further ones are ignored, and so are provisional ones other than 100
 // to requests other than INVITE (RFC 4320 §4.1). A 2xx to a target refresh
 // request inside a dialog moves its remote target (RFC 3261 §12.2.2). Locked.
@@ -74,6 +94,9 @@ func (in *Incoming) Respond(res *sip.Response) {
 		in.dialog.Refresh(in.req)
 	}
 	in.server.Respond(res)
+	if code.IsFinal() {
+		in.answerOthers(code, res.Reason())
+	}
 }
 
 // Reply is NewResponse with these fields, in place of its own of their names,
@@ -84,18 +107,11 @@ func (in *Incoming) Reply(code sip.StatusCode, reason string, fields ...sip.Fiel
 	in.Respond(res)
 }
 
-// RepeatFinal sends the 2xx to an INVITE again, after a loss of its flow on the
-// next one to the same server. Over a reliable transport, too, the UAS core does
-// so until the ACK comes; the usage has the timer. Locked.
+// RepeatFinal sends the 2xx to an INVITE again. Over a reliable transport, too,
+// the UAS core does so until the ACK comes; the usage has the timer. Locked.
 //
 // RFC 3261 §13.3.1.4.
-func (in *Incoming) RepeatFinal() {
-	var k *transaction.Link
-	if next := in.core.sameServer(in.link.Server); next != nil {
-		k = &next.Link
-	}
-	in.server.Repeat(k)
-}
+func (in *Incoming) RepeatFinal() { in.server.Repeat() }
 
 // Default gives the answer the RFC has for a request nobody takes: 200 to
 // OPTIONS (RFC 3261 §11.2), 480 to INVITE, else 501 to a method nobody knows
@@ -116,7 +132,10 @@ type serverUser Incoming
 
 // Cancel implements transaction.ServerUser.
 func (u *serverUser) Cancel(cancel *sip.Request) {
-	if u.OnCancel != nil {
+	switch {
+	case u.replaced: // the other way may go on
+		(*Incoming)(u).Reply(sip.StatusRequestTerminated, "")
+	case u.OnCancel != nil:
 		u.OnCancel(cancel)
 	}
 }
@@ -132,9 +151,17 @@ func (u *serverUser) Unanswered() {
 	in.Reply(sip.StatusServerInternalError, "Not Answered")
 }
 
+// Recovered implements transaction.ServerUser.
+func (u *serverUser) Recovered() {
+	if u.OnRecovered != nil && !u.replaced {
+		u.OnRecovered()
+	}
+}
+
 // Fail implements transaction.ServerUser.
 func (u *serverUser) Fail(err error) {
-	if u.OnLost != nil {
+	if u.OnLost != nil && !u.replaced {
 		u.OnLost(err)
 	}
+	(*Incoming)(u).answerOthers(sip.StatusTemporarilyUnavailable, "")
 }

@@ -24,7 +24,12 @@ type Outgoing struct {
 	Dialog *dialog.Dialog
 
 	Flow Flow          // nil: the one there is for it, or the next one within Wait
-	Wait time.Duration // for a flow; 0: RecoveryLimit, negative: not at all
+	Wait time.Duration // for a flow; 0: RecoveryLimit, negative: not at all, Forever: until Close
+
+	// Repeat sends the request again, with the owner's next CSeq number, when its
+	// flow is lost before the final response: on the next flow within Wait. It is
+	// for what may be done twice, as BYE.
+	Repeat bool
 
 	Preemptive bool // credentials may go before a challenge: REGISTER, PUBLISH
 	Anonymous  bool // identity per RFC 3323 §4.1; inside an anonymous dialog always
@@ -195,7 +200,7 @@ func (o *Outgoing) park(p phase) {
 	if wait == 0 {
 		wait = o.core.o.RecoveryLimit
 	}
-	if p != waiting || wait == forever {
+	if p != waiting || wait == Forever {
 		return
 	}
 	o.core.work.Add(1)
@@ -302,12 +307,26 @@ func (a *attempt) Response(res *sip.Response) {
 func (a *attempt) Fail(err error) {
 	o, k := a.o, a.o.link
 	canceled := o.cancel.sent // 64·T1 after that say nothing of the server
-	if o.try == a && o.phase == pending {
+	if o.try == a && o.phase == pending && !o.repeated() {
 		o.fail(err)
 	}
 	if !canceled {
 		o.core.unanswered(k, a.mark, err)
 	}
+}
+
+// repeated sends a request anew that may be repeated and lost its flow.
+func (o *Outgoing) repeated() bool {
+	if !o.Repeat || o.Flow != nil || !o.try.Link().Down() || o.core.closed != nil || o.abandoned {
+		return false
+	}
+	req := o.sent.Clone()
+	if o.numbered(req) != nil {
+		return false
+	}
+	o.Request, o.phase = req, idle
+	o.leave()
+	return true
 }
 
 // Done implements transaction.ClientUser.

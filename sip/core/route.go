@@ -134,7 +134,9 @@ func (c *Core) receiveRequest(k *link, req *sip.Request) {
 	switch c.layer.ReceiveRequest(&k.Link, req) {
 	case transaction.Absorbed:
 	case transaction.Merged:
-		c.refuse(k, req, sip.StatusLoopDetected, "Merged Request")
+		c.refuse(k, req, sip.StatusLoopDetected, mergedRequest)
+	case transaction.Again:
+		c.receiveAgain(k, req)
 	default:
 		if req.To().Tag() != "" {
 			c.receiveInside(k, req)
@@ -174,7 +176,7 @@ func (c *Core) receiveCancel(k *link, req *sip.Request) {
 	}
 	c.describeResponse(res, sip.CANCEL, anonymous)
 	c.send(&k.Link, res)
-	s.Cancel(req)
+	s.Cancel(&k.Link, req)
 }
 
 // receiveInside routes a request that has our tag.

@@ -2,9 +2,7 @@ package core_test
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -223,40 +221,6 @@ func TestInviteServer(t *testing.T) {
 		r.receive(incoming(sip.ACK, "1", "To: <sip:alice@example.com>;tag="+in.Tag()))
 		r.receive(incoming(sip.CANCEL, "1")) // too late
 		r.response(481)
-		r.nothing()
-	})
-}
-
-func TestOnLost(t *testing.T) {
-	run(t, options(), func(r *rig) {
-		var lost []string
-		var ins []*core.Incoming
-		handle := func(in *core.Incoming) {
-			ins = append(ins, in)
-			in.OnLost = func(err error) {
-				if !errors.Is(err, net.ErrClosed) {
-					t.Errorf("OnLost: %v", err)
-				}
-				lost = append(lost, string(in.Request().Method()))
-			}
-		}
-		r.locked(func() { r.Handle(sip.INVITE, handle); r.Handle(sip.MESSAGE, handle) })
-		r.receive(incoming(sip.INVITE, "1"))
-		r.receive(incoming(sip.MESSAGE, "2", "Call-ID: 2"))
-		r.receive(incoming(sip.MESSAGE, "3", "Call-ID: 3"))
-		r.locked(func() { ins[2].Reply(200, "") })
-		r.response(200)
-		r.down()
-		if got := strings.Join(lost, " "); got != "INVITE MESSAGE" {
-			t.Errorf("lost: %s", got)
-		}
-		r.up(2, server)
-		r.locked(func() {
-			if !ins[0].Answered() {
-				t.Error("an INVITE whose flow is gone can be answered")
-			}
-			ins[0].Reply(200, "")
-		})
 		r.nothing()
 	})
 }

@@ -226,6 +226,23 @@ func (d *Dialog) Receive(req *sip.Request) sip.StatusCode {
 	return 0
 }
 
+// Renew takes route set and remote target from req, which is the request that
+// made the dialog as it came on another way.
+//
+// RFC 3261 §12.1.1.
+func (d *Dialog) Renew(req *sip.Request) error {
+	contact, ok := req.Contact()
+	if !ok {
+		return ErrNoContact
+	}
+	routes, err := req.NameAddrs("Record-Route")
+	if err != nil {
+		return err
+	}
+	d.target, d.routes = contact.URI, routes
+	return nil
+}
+
 // Refresh makes the Contact of m, an accepted target refresh request or a 2xx
 // to ours, the remote target. Without a Contact nothing changes.
 //

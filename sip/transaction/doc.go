@@ -13,8 +13,11 @@
 // would start them. B, F and H are 64·T1, as are L and M.
 //
 // RFC 7118 §3 keeps a flow per connection, so two things go beyond the RFC. When
-// its flow is lost a transaction fails at once, except an INVITE client
-// transaction: that stays for the recovery limit and takes its responses from
-// the next flow to the same server. And a request to which nobody answers gets
-// a final response before its sender gives up.
+// its flow is lost only a non-INVITE client transaction fails at once. An INVITE
+// client transaction stays for the recovery limit and takes its responses from
+// the next flow to the same server; an INVITE server transaction stays as long
+// and says there again what it said last, to a proxy that knows it by the branch
+// in its Via; any other server transaction keeps its final response for that
+// flow, until its sender has given up. And a request to which nobody answers
+// gets a final response before its sender gives up.
 package transaction

@@ -12,7 +12,7 @@ import (
 // Options configures a [Layer].
 type Options struct {
 	T1            time.Duration // RTT estimate; 0: 500 ms (RFC 3261 §17.1.1.1)
-	RecoveryLimit time.Duration // how long an INVITE outlives its flow; 0: 32 s
+	RecoveryLimit time.Duration // how long an INVITE, ours or theirs, outlives its flow; 0: 32 s
 
 	// Send writes m to the link's flow. It does not block; a flow that is gone
 	// is reported by FlowDown, not here.
@@ -64,11 +64,12 @@ func (l *Layer) Request(c *Client, k *Link, req *sip.Request, user ClientUser) {
 
 // ReceiveResponse hands res, which came on k, to its transaction, or reports
 // that there is none. It has to come from the server that got the request; after
-// a loss of the flow that is what ties an INVITE to the next one.
+// a loss of the flow that is what ties an INVITE to the next one. But the 2xx
+// that is repeated may then take any way to us.
 func (l *Layer) ReceiveResponse(k *Link, res *sip.Response) bool {
 	method := res.CSeq().Method
 	c := l.clients[clientKey(res.Via().Branch(), method)]
-	if c == nil || c.req.Method() != method || c.link.Server != k.Server {
+	if c == nil || c.req.Method() != method || c.link.Server != k.Server && (!c.link.down || c.State() != Accepted) {
 		return false
 	}
 	if c.link.down {
@@ -92,7 +93,8 @@ type Verdict uint8
 const (
 	Fresh    Verdict = iota // a request of no transaction: for the core
 	Absorbed                // of a transaction, which saw to it
-	Merged                  // a copy of a pending one that came another way: 482
+	Merged                  // a copy of one that is here; it came another way: 482
+	Again                   // the same, but the flow of the first was lost: see Layer.First
 )
 
 // ReceiveRequest matches req, which is no CANCEL and came on k, to the server
@@ -107,23 +109,37 @@ func (l *Layer) ReceiveRequest(k *Link, req *sip.Request) Verdict {
 	if s := l.servers[serverKeyOf(req, method)]; s != nil {
 		switch {
 		case req.Method() == sip.ACK:
+			s.adrift = false
 			s.step(acked, req)
-		case s.link == k:
-			s.step(repeated, nil)
+		case !s.heard(k):
+			s.repeat(k)
 		}
 		return Absorbed
 	}
 	if req.Method() == sip.ACK || req.To().Tag() != "" {
 		return Fresh
 	}
-	if l.merged[mergeKeyOf(req)] != nil {
-		return Merged
+	switch first := l.First(req); {
+	case first == nil:
+		return Fresh
+	case first.adrift:
+		return Again
 	}
-	return Fresh
+	return Merged
 }
 
-// Accept starts the server transaction s for a Fresh request other than ACK and
-// CANCEL.
+// First returns the transaction of which req is a copy that came another way.
+func (l *Layer) First(req *sip.Request) *Server { return l.merged[mergeKeyOf(req)] }
+
+// Succeed makes s, whose request came Again, the one of which further copies
+// are copies, in place of first.
+func (l *Layer) Succeed(s, first *Server) {
+	first.merge, s.merge = false, true
+	l.merged[mergeKeyOf(s.req)] = s
+}
+
+// Accept starts the server transaction s for a request that is Fresh or came
+// Again, other than ACK and CANCEL.
 func (l *Layer) Accept(s *Server, k *Link, req *sip.Request, user ServerUser) {
 	l.number++
 	s.layer, s.link, s.req, s.user, s.number = l, k, req, user, l.number
@@ -137,7 +153,7 @@ func (l *Layer) Accept(s *Server, k *Link, req *sip.Request, user ServerUser) {
 	}
 	l.servers[s.key] = s
 	l.pending++
-	if req.To().Tag() == "" {
+	if req.To().Tag() == "" && l.First(req) == nil {
 		s.merge = true
 		l.merged[mergeKeyOf(req)] = s
 	}
@@ -164,8 +180,17 @@ func (l *Layer) FlowDown(k *Link, err error) {
 	for _, c := range l.clientsOf(k) {
 		c.step(flowLost, nil)
 	}
-	for _, s := range l.serversOf(k) {
+	for _, s := range l.serversOf(func(s *Server) bool { return s.link == k }) {
+		s.adrift = true
 		s.step(flowLost, nil)
+	}
+}
+
+// Recover has the server transactions that lost a flow to the server of k go on
+// on k, which is up.
+func (l *Layer) Recover(k *Link) {
+	for _, s := range l.serversOf(func(s *Server) bool { return s.link.down && s.link.Server == k.Server }) {
+		s.moveTo(k)
 	}
 }
 
@@ -204,9 +229,9 @@ func (l *Layer) clientsOf(k *Link) (list []*Client) {
 	return list
 }
 
-func (l *Layer) serversOf(k *Link) (list []*Server) {
+func (l *Layer) serversOf(which func(*Server) bool) (list []*Server) {
 	for _, s := range l.servers {
-		if s.link == k {
+		if which(s) {
 			list = append(list, s)
 		}
 	}

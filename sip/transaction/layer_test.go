@@ -109,6 +109,7 @@ func (s *server) Cancel(*sip.Request) { s.b.note("cancel") }
 func (s *server) ACK(*sip.Request)    { s.b.note("ack") }
 func (s *server) Unanswered()         { s.b.note("unanswered"); s.reply(500) }
 func (s *server) Fail(err error)      { s.b.note("fail: %v", err) }
+func (s *server) Recovered()          { s.b.note("recovered") }
 func (s *server) reply(code sip.StatusCode) {
 	res := sip.NewResponse(s.Request(), code, "")
 	res.SetToTag("u")
@@ -306,18 +307,22 @@ func TestFlowLost(t *testing.T) {
 		b.wait(time.Second)
 		b.lines = nil
 		b.layer.FlowDown(b.link, lost)
-		b.expect(2, // the INVITEs: ours, and theirs that we have accepted
+		b.expect(4, // the INVITEs: ours and theirs
 			"1s fail: cut: use of closed network connection", "1s done", // OPTIONS, at once
-			"1s fail: cut: use of closed network connection", // their INVITE without a final response
 		)
-		if got := b.layer.Pending(); got != 0 {
-			t.Errorf("%d pending, want 0", got)
+		if got := b.layer.Pending(); got != 1 {
+			t.Errorf("%d pending, want 1", got)
 		}
 		if !errors.Is(b.link.err, net.ErrClosed) || !b.link.Down() {
 			t.Error("the link does not say why it is down")
 		}
 		b.wait(time.Minute)
-		b.expect(0, "21s fail: cut: use of closed network connection", "21s done")
+		b.expect(0, "21s fail: cut: use of closed network connection", "21s done", // ours
+			"21s fail: cut: use of closed network connection", // theirs that we have accepted
+			"21s fail: cut: use of closed network connection") // and that without a final response
+		if got := b.layer.Pending(); got != 0 {
+			t.Errorf("%d pending, want 0", got)
+		}
 	})
 }
 
@@ -431,25 +436,162 @@ func TestTimerL(t *testing.T) {
 			t.Errorf("ACK to the 2xx in the INVITE's transaction is %v", v)
 		}
 		b.wait(time.Second)
-		s.Repeat(nil)
+		s.Repeat()
 		b.wait(32*time.Second - time.Second - 1)
 		b.expect(1, "200ms send 1: SIP/2.0 100 Trying", "1s send 1: SIP/2.0 200 OK", "1s ack", "2s send 1: SIP/2.0 200 OK")
 		b.wait(1)
 		b.expect(0)
-		s.Repeat(nil)
+		s.Repeat()
 		b.expect(0)
 	})
 }
 
-func TestRepeatOnNextFlow(t *testing.T) {
+// on says on which flow the bench goes on.
+func (b *bench) on(id uint64, server string) *Link {
+	b.link = &Link{Flow: wire(id), Server: server}
+	return b.link
+}
+
+// What was said last is said again on the next flow to the same server, and what
+// is answered meanwhile is said there.
+func TestServerRecovers(t *testing.T) {
+	lost := func(b *bench, method sip.Method) *server {
+		s, _ := b.receive(incoming(method, "z9hG4bK1", ""))
+		return s
+	}
+	other := &Link{Flow: wire(9), Server: "wss://other"}
+	for _, tt := range []struct {
+		name       string
+		method     sip.Method
+		before, in sip.StatusCode // answered before the loss, and after it
+		left       int
+		want       []string
+	}{
+		{"180 again", sip.INVITE, 180, 0, 1, []string{"1s send 3: SIP/2.0 180 Ringing", "1s recovered"}},
+		{"183 meanwhile", sip.INVITE, 180, 183, 1, []string{"0s send 1: SIP/2.0 183 Session Progress", "1s send 3: SIP/2.0 183 Session Progress", "1s recovered"}},
+		{"200 meanwhile", sip.INVITE, 180, 200, 1, []string{"0s send 1: SIP/2.0 200 OK", "1s recovered", "1s send 3: SIP/2.0 200 OK"}},
+		{"486 meanwhile", sip.INVITE, 180, 486, 1, []string{"0s send 1: SIP/2.0 486 Busy Here", "1s send 3: SIP/2.0 486 Busy Here", "1s recovered"}},
+		{"486 again", sip.INVITE, 486, 0, 1, []string{"1s send 3: SIP/2.0 486 Busy Here", "1s recovered"}},
+		{"nothing said", sip.INVITE, 0, 0, 1, []string{"1.2s send 3: SIP/2.0 100 Trying"}},
+		{"MESSAGE answered meanwhile", sip.MESSAGE, 0, 200, 0, []string{"1s send 3: SIP/2.0 200 OK"}},
+		{"MESSAGE not answered yet", sip.MESSAGE, 0, 0, 1, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, Options{}, func(b *bench) {
+				s := lost(b, tt.method)
+				if tt.before != 0 {
+					s.reply(tt.before)
+				}
+				b.layer.FlowDown(b.link, net.ErrClosed)
+				b.lines = nil
+				if tt.in != 0 {
+					s.reply(tt.in)
+				}
+				b.wait(time.Second)
+				b.layer.Recover(other)
+				b.layer.Recover(b.on(3, "wss://a"))
+				s.Repeat()
+				if s.Link() != b.link {
+					t.Error("the transaction stays on its old flow")
+				}
+				b.wait(time.Second)
+				b.expect(tt.left, tt.want...)
+			})
+		})
+	}
+}
+
+// Without a next flow an INVITE waits for the recovery limit from each loss, any
+// other request until its sender has given up, 64*T1 after it came.
+func TestServerNotRecovered(t *testing.T) {
+	inBubble(t, Options{RecoveryLimit: 20 * time.Second}, func(b *bench) {
+		ringing, _ := b.receive(incoming(sip.INVITE, "z9hG4bK1", ""))
+		ringing.reply(180)
+		b.receive(incoming(sip.OPTIONS, "z9hG4bK2", ""))
+		info, _ := b.receive(incoming(sip.INFO, "z9hG4bK3", ""))
+		b.wait(15 * time.Second)
+		b.layer.FlowDown(b.link, net.ErrClosed)
+		b.wait(10 * time.Second)
+		b.layer.Recover(b.on(2, "wss://a"))
+		b.wait(time.Second)
+		b.layer.FlowDown(b.link, net.ErrClosed)
+		info.reply(200)
+		b.lines = nil
+		b.wait(6*time.Second - 1)
+		b.expect(3, "30s unanswered")
+		b.wait(1)
+		b.expect(1)
+		b.wait(14 * time.Second)
+		b.expect(0, "46s fail: use of closed network connection")
+	})
+}
+
+// A request that comes again on another flow is answered there, whether or not
+// its own is up; only if not does the transaction move.
+func TestRepeatedElsewhere(t *testing.T) {
 	inBubble(t, Options{}, func(b *bench) {
 		s, _ := b.receive(incoming(sip.INVITE, "z9hG4bK1", ""))
+		s.reply(180)
+		first := b.link
+		second := b.on(2, "wss://b")
+		b.receive(incoming(sip.INVITE, "z9hG4bK1", ""))
+		s.reply(183)
+		b.layer.FlowDown(first, net.ErrClosed)
+		b.receive(incoming(sip.INVITE, "z9hG4bK1", ""))
 		s.reply(200)
+		if s.Link() != second {
+			t.Error("the transaction stays on a flow that is gone")
+		}
+		b.expect(1, "0s send 1: SIP/2.0 180 Ringing", "0s send 2: SIP/2.0 180 Ringing", "0s send 1: SIP/2.0 183 Session Progress",
+			"0s send 2: SIP/2.0 183 Session Progress", "0s recovered", "0s send 2: SIP/2.0 200 OK")
+	})
+}
+
+// A CANCEL on another flow takes its INVITE there.
+func TestCanceledElsewhere(t *testing.T) {
+	inBubble(t, Options{}, func(b *bench) {
+		s, _ := b.receive(incoming(sip.INVITE, "z9hG4bK1", ""))
+		s.reply(180)
 		b.layer.FlowDown(b.link, net.ErrClosed)
 		b.lines = nil
-		s.Repeat(&Link{Flow: wire(2), Server: "wss://other"})
-		s.Repeat(&Link{Flow: wire(3), Server: "wss://a"})
-		b.expect(1, "0s send 1: SIP/2.0 200 OK", "0s send 3: SIP/2.0 200 OK")
+		cancel := parse(t, incoming(sip.CANCEL, "z9hG4bK1", ""))
+		b.layer.FindInvite(cancel).Cancel(b.on(2, "wss://b"), cancel)
+		s.reply(487)
+		b.expect(1, "0s send 2: SIP/2.0 180 Ringing", "0s recovered", "0s cancel", "0s send 2: SIP/2.0 487 Request Terminated")
+	})
+}
+
+// A copy of a request is merged while the first one's flow is known to be good,
+// and its successor's after that.
+func TestMergedOrAgain(t *testing.T) {
+	inBubble(t, Options{}, func(b *bench) {
+		verdict := func(branch string, want Verdict) {
+			t.Helper()
+			if _, v := b.receive(incoming(sip.INVITE, branch, "")); v != want {
+				t.Errorf("%s is %v, want %v", branch, v, want)
+			}
+		}
+		s, _ := b.receive(incoming(sip.INVITE, "z9hG4bK1", ""))
+		s.reply(180)
+		verdict("z9hG4bK2", Merged)
+		b.layer.FlowDown(b.link, net.ErrClosed)
+		b.on(2, "wss://a")
+		verdict("z9hG4bK2", Again)
+		b.layer.Recover(b.link)
+		verdict("z9hG4bK2", Again)    // who knows whether anybody hears us
+		verdict("z9hG4bK1", Absorbed) // somebody does
+		verdict("z9hG4bK2", Merged)
+		b.layer.FlowDown(b.link, net.ErrClosed)
+		next := &server{b: b}
+		req := parse(t, incoming(sip.INVITE, "z9hG4bK3", ""))
+		b.layer.Accept(&next.Server, b.on(3, "wss://a"), req, next)
+		if b.layer.First(req) != &s.Server {
+			t.Error("the first is not the first")
+		}
+		b.layer.Succeed(&next.Server, &s.Server)
+		verdict("z9hG4bK4", Merged)
+		s.reply(487)
+		verdict("z9hG4bK4", Merged)
 	})
 }
 
@@ -523,9 +665,9 @@ func TestFindInvite(t *testing.T) {
 		if found != &s.Server || found.User() != ServerUser(s) {
 			t.Fatal("the CANCEL does not find its INVITE")
 		}
-		found.Cancel(cancel)
+		found.Cancel(b.link, cancel)
 		s.reply(487)
-		found.Cancel(cancel) // too late
+		found.Cancel(b.link, cancel) // too late
 		b.expect(1, "0s cancel", "0s send 1: SIP/2.0 487 Request Terminated")
 		if b.layer.FindInvite(parse(t, incoming(sip.CANCEL, "z9hG4bK2", ""))) != nil {
 			t.Error("a CANCEL found a foreign INVITE")
@@ -611,3 +753,4 @@ func (quiet) Done()                  {}
 func (quiet) Cancel(*sip.Request)    {}
 func (quiet) ACK(*sip.Request)       {}
 func (quiet) Unanswered()            {}
+func (quiet) Recovered()             {}

@@ -40,6 +40,7 @@ const (
 	acked                    // INVITE server: ACK
 	canceled                 // INVITE client: CANCEL was sent; server: one came
 	flowLost                 // the flow is gone
+	flowFound                // server: another flow takes its place
 	expired                  // the timer that was started
 )
 
@@ -55,6 +56,7 @@ const (
 	fail                   // tell the TU: timer, or transport with timer none
 	trying                 // server: send 100
 	answer                 // non-INVITE server: the TU has to answer now
+	found                  // INVITE server: tell the TU of the flow that takes the place of the lost one
 	finish                 // the transaction is destroyed; always last
 )
 
@@ -89,7 +91,8 @@ const (
 	timerTrying         // INVITE server: to the automatic 100
 	timerLate           // non-INVITE server: to the automatic 100
 	timerAnswer         // non-INVITE server: from there to the automatic answer
-	timerRecovery       // INVITE client: the flow is lost
+	timerLast           // non-INVITE server: from there to its sender's Timer F
+	timerRecovery       // INVITE: the flow is lost
 	timers
 )
 

@@ -119,53 +119,68 @@ func TestClientNonInvite(t *testing.T) {
 }
 
 // TestServerInvite is RFC 3261 figure 7 as replaced by RFC 6026, over a reliable
-// transport.
+// transport, with the rows for a lost flow and the one that takes its place.
 func TestServerInvite(t *testing.T) {
+	type m = serverInvite
 	for _, tt := range []struct {
 		name string
-		from State
+		from m
 		in   input
-		to   State
+		to   m
 		out  []action
 	}{
-		{"INVITE", Proceeding, begin, Proceeding, does(start, timerTrying)},
-		{"200 ms", Proceeding, expired, Proceeding, does(trying)},
-		{"1xx from TU", Proceeding, provisional, Proceeding, does(stop, send)},
-		{"INVITE again", Proceeding, repeated, Proceeding, does(send)},
-		{"CANCEL", Proceeding, canceled, Proceeding, does(pass)},
-		{"2xx from TU", Proceeding, success, Accepted, does(send, start, timerL)},
-		{"300-699 from TU", Proceeding, failure, Completed, does(send, start, timerH)},
-		{"flow lost", Proceeding, flowLost, Terminated, does(fail, finish)},
+		{"INVITE", m{state: Proceeding}, begin, m{state: Proceeding}, does(start, timerTrying)},
+		{"200 ms", m{state: Proceeding}, expired, m{state: Proceeding, said: true}, does(trying)},
+		{"1xx from TU", m{state: Proceeding}, provisional, m{state: Proceeding, said: true}, does(stop, send)},
+		{"INVITE again", m{state: Proceeding}, repeated, m{state: Proceeding}, does(send)},
+		{"CANCEL", m{state: Proceeding}, canceled, m{state: Proceeding}, does(pass)},
+		{"2xx from TU", m{state: Proceeding}, success, m{state: Accepted}, does(send, start, timerL)},
+		{"300-699 from TU", m{state: Proceeding}, failure, m{state: Completed}, does(send, start, timerH)},
+		{"flow lost", m{state: Proceeding, said: true}, flowLost, m{state: Proceeding, said: true, lost: true}, does(start, timerRecovery)},
+		{"1xx without a flow", m{state: Proceeding, lost: true}, provisional, m{state: Proceeding, said: true, lost: true}, does(send)},
+		{"2xx without a flow", m{state: Proceeding, lost: true}, success, m{state: Accepted, lost: true}, does(send)},
+		{"300-699 without a flow", m{state: Proceeding, lost: true}, failure, m{state: Completed, lost: true}, does(send)},
+		{"next flow", m{state: Proceeding, said: true, lost: true}, flowFound, m{state: Proceeding, said: true}, does(stop, send, found)},
+		{"next flow, nothing said", m{state: Proceeding, lost: true}, flowFound, m{state: Proceeding}, does(start, timerTrying)},
+		{"another flow", m{state: Proceeding}, flowFound, m{state: Proceeding}, nil},
+		{"no flow in time", m{state: Proceeding, lost: true}, expired, m{state: Terminated, lost: true}, does(fail, finish)},
 
-		{"INVITE again", Completed, repeated, Completed, does(send)},
-		{"ACK", Completed, acked, Terminated, does(finish)},
-		{"Timer H", Completed, expired, Terminated, does(finish)},
-		{"flow lost", Completed, flowLost, Terminated, does(finish)},
-		{"CANCEL late", Completed, canceled, Completed, nil},
+		{"INVITE again", m{state: Completed}, repeated, m{state: Completed}, does(send)},
+		{"ACK", m{state: Completed}, acked, m{state: Terminated}, does(finish)},
+		{"Timer H", m{state: Completed}, expired, m{state: Terminated}, does(finish)},
+		{"CANCEL late", m{state: Completed}, canceled, m{state: Completed}, nil},
+		{"flow lost", m{state: Completed}, flowLost, m{state: Completed, lost: true}, does(start, timerRecovery)},
+		{"next flow", m{state: Completed, lost: true}, flowFound, m{state: Completed}, does(send, start, timerH, found)},
+		{"ACK on another flow", m{state: Completed, lost: true}, acked, m{state: Terminated, lost: true}, does(finish)},
+		{"no flow in time", m{state: Completed, lost: true}, expired, m{state: Terminated, lost: true}, does(finish)},
 
-		{"INVITE again", Accepted, repeated, Accepted, nil},
-		{"ACK", Accepted, acked, Accepted, does(pass)},
-		{"2xx from TU again", Accepted, success, Accepted, does(send)},
-		{"CANCEL late", Accepted, canceled, Accepted, nil},
-		{"flow lost", Accepted, flowLost, Accepted, nil},
-		{"Timer L", Accepted, expired, Terminated, does(finish)},
+		{"INVITE again", m{state: Accepted}, repeated, m{state: Accepted}, nil},
+		{"ACK", m{state: Accepted}, acked, m{state: Accepted}, does(pass)},
+		{"2xx from TU again", m{state: Accepted}, success, m{state: Accepted}, does(send)},
+		{"CANCEL late", m{state: Accepted}, canceled, m{state: Accepted}, nil},
+		{"Timer L", m{state: Accepted}, expired, m{state: Terminated}, does(finish)},
+		{"flow lost", m{state: Accepted}, flowLost, m{state: Accepted, lost: true}, does(start, timerRecovery)},
+		{"next flow", m{state: Accepted, lost: true}, flowFound, m{state: Accepted}, does(start, timerL, found)},
+		{"no flow in time", m{state: Accepted, lost: true}, expired, m{state: Terminated, lost: true}, does(fail, finish)},
 
-		{"ACK", Terminated, acked, Terminated, nil},
+		{"ACK", m{state: Terminated}, acked, m{state: Terminated}, nil},
+		{"flow lost", m{state: Terminated}, flowLost, m{state: Terminated}, nil},
 	} {
-		t.Run(tt.from.String()+"/"+tt.name, func(t *testing.T) {
+		t.Run(tt.from.state.String()+"/"+tt.name, func(t *testing.T) {
 			var got actions
-			m := serverInvite{tt.from}
+			m := tt.from
 			m.step(tt.in, &got)
 			checkActions(t, got, tt.out)
-			if m.state != tt.to {
-				t.Errorf("state is %v, want %v", m.state, tt.to)
+			if m != tt.to {
+				t.Errorf("machine is %+v, want %+v", m, tt.to)
 			}
 		})
 	}
 }
 
 // TestServerNonInvite is RFC 3261 figure 8 over a reliable transport, with the
-// 100 of RFC 4320 and the answer in place of a handler's.
+// 100 of RFC 4320, the answer in place of a handler's, and the rows for a lost
+// flow and the one that takes its place.
 func TestServerNonInvite(t *testing.T) {
 	type m = serverNonInvite
 	for _, tt := range []struct {
@@ -181,14 +196,25 @@ func TestServerNonInvite(t *testing.T) {
 		{"200-699 from TU", m{state: Trying}, success, m{state: Terminated}, does(send, finish)},
 		{"200-699 from TU", m{state: Trying}, failure, m{state: Terminated}, does(send, finish)},
 		{"late", m{state: Trying}, expired, m{state: Proceeding, late: true}, does(trying, start, timerAnswer)},
-		{"flow lost", m{state: Trying}, flowLost, m{state: Terminated}, does(fail, finish)},
+		{"flow lost", m{state: Trying}, flowLost, m{state: Trying, lost: true}, nil},
+		{"next flow", m{state: Trying, lost: true}, flowFound, m{state: Trying}, nil},
+		{"200-699 without a flow", m{state: Trying, lost: true}, success, m{state: Completed, lost: true}, nil},
 
 		{"request again", m{state: Proceeding}, repeated, m{state: Proceeding}, does(send)},
 		{"1xx from TU", m{state: Proceeding}, provisional, m{state: Proceeding}, does(send)},
 		{"200-699 from TU", m{state: Proceeding}, success, m{state: Terminated}, does(send, finish)},
 		{"late", m{state: Proceeding}, expired, m{state: Proceeding, late: true}, does(start, timerAnswer)},
-		{"unanswered", m{state: Proceeding, late: true}, expired, m{state: Proceeding, late: true}, does(answer)},
-		{"flow lost", m{state: Proceeding}, flowLost, m{state: Terminated}, does(fail, finish)},
+		{"unanswered", m{state: Proceeding, late: true}, expired, m{state: Proceeding, late: true, due: true}, does(start, timerLast, answer)},
+		{"64·T1", m{state: Proceeding, late: true, due: true}, expired, m{state: Terminated, late: true, due: true}, does(fail, finish)},
+		{"flow lost", m{state: Proceeding}, flowLost, m{state: Proceeding, lost: true}, nil},
+		{"next flow", m{state: Proceeding, lost: true}, flowFound, m{state: Proceeding}, does(send)},
+		{"200-699 without a flow", m{state: Proceeding, lost: true}, failure, m{state: Completed, lost: true}, nil},
+
+		{"next flow", m{state: Completed, lost: true}, flowFound, m{state: Terminated}, does(send, finish)},
+		{"request again", m{state: Completed, lost: true}, repeated, m{state: Completed, lost: true}, nil},
+		{"late", m{state: Completed, lost: true}, expired, m{state: Completed, lost: true, late: true}, does(start, timerAnswer)},
+		{"60·T1", m{state: Completed, lost: true, late: true}, expired, m{state: Completed, lost: true, late: true, due: true}, does(start, timerLast)},
+		{"64·T1", m{state: Completed, lost: true, late: true, due: true}, expired, m{state: Terminated, lost: true, late: true, due: true}, does(finish)},
 
 		{"anything", m{state: Terminated}, success, m{state: Terminated}, nil},
 	} {
@@ -210,8 +236,8 @@ func TestMachinesTakeAnything(t *testing.T) {
 	steps := func(s State, flag bool) []func(input, *actions) State {
 		ci := clientInvite{s, flag, !flag}
 		cn := clientNonInvite{s}
-		si := serverInvite{s}
-		sn := serverNonInvite{s, flag}
+		si := serverInvite{s, !flag, flag}
+		sn := serverNonInvite{s, flag, !flag, flag}
 		return []func(input, *actions) State{
 			func(in input, a *actions) State { ci.step(in, a); return ci.state },
 			func(in input, a *actions) State { cn.step(in, a); return cn.state },

@@ -50,7 +50,11 @@ type ServerUser interface {
 	// Unanswered asks for a final response to a request other than INVITE now:
 	// its sender is about to give up.
 	Unanswered()
-	// Fail says that the flow is gone before a final response.
+	// Recovered tells an INVITE transaction that another flow has taken the
+	// place of the lost one. What was said last was sent on it, but for a 2xx.
+	Recovered()
+	// Fail says that the flow is gone and none came in its place in time: no
+	// final response leaves, or a 2xx may not have come through.
 	Fail(err error)
 }
 
@@ -65,7 +69,11 @@ type Server struct {
 	last  *sip.Response // the newest one sent
 	timer node
 	merge bool // in layer.merged
-	final bool // a final response was sent
+	final bool // a final response was made
+
+	// adrift: the flow was lost, and nothing came since from who sent the
+	// request: it may not see what we send.
+	adrift bool
 
 	number    uint64 // of all transactions, in the order they were started
 	invite    serverInvite
@@ -75,14 +83,45 @@ type Server struct {
 // Request returns the request; read-only.
 func (s *Server) Request() *sip.Request { return s.req }
 
-// Link returns the flow the request came on.
+// Link returns the flow the transaction uses: where the request came from, or
+// what took the place of that.
 func (s *Server) Link() *Link { return s.link }
 
 // User returns the transaction's user.
 func (s *Server) User() ServerUser { return s.user }
 
-// Cancel tells a pending INVITE that cancel came and was answered.
-func (s *Server) Cancel(cancel *sip.Request) { s.step(canceled, cancel) }
+// Cancel tells a pending INVITE that cancel came on k and was answered.
+func (s *Server) Cancel(k *Link, cancel *sip.Request) {
+	s.heard(k)
+	s.step(canceled, cancel)
+}
+
+// heard notes that its sender sent something of the transaction on k, and
+// reports whether k takes the place of a flow that was lost.
+func (s *Server) heard(k *Link) (moved bool) {
+	moved = s.moveTo(k)
+	s.adrift = false
+	return moved
+}
+
+// moveTo makes k the flow of a transaction that lost its own.
+func (s *Server) moveTo(k *Link) bool {
+	if !s.link.down {
+		return false
+	}
+	s.link = k
+	s.step(flowFound, nil)
+	return true
+}
+
+// repeat answers the request that came again on k, which may be another flow
+// than before (RFC 3261 §18.2.2).
+func (s *Server) repeat(k *Link) {
+	was := s.link
+	s.link = k
+	s.step(repeated, nil)
+	s.link = was
+}
 
 // State returns the state of the transaction.
 func (s *Server) State() State {
@@ -122,16 +161,11 @@ func (s *Server) Respond(res *sip.Response) {
 	}
 }
 
-// Repeat sends the 2xx to an INVITE again: on its flow, or when that is gone on
-// link, if it leads to the same server.
-func (s *Server) Repeat(link *Link) {
-	if s.layer == nil || s.State() != Accepted {
-		return
+// Repeat sends the 2xx to an INVITE again.
+func (s *Server) Repeat() {
+	if s.layer != nil && s.State() == Accepted {
+		s.step(success, s.last)
 	}
-	if s.link.down && link != nil && link.Server == s.link.Server {
-		s.link = link
-	}
-	s.step(success, s.last)
 }
 
 func (s *Server) expire() { s.step(expired, nil) }
@@ -162,6 +196,8 @@ func (s *Server) step(in input, m sip.Message) {
 			s.layer.clock.stop(&s.timer)
 		case answer:
 			s.user.Unanswered()
+		case found:
+			s.user.Recovered()
 		case fail:
 			s.user.Fail(s.link.err)
 		case finish:

@@ -40,6 +40,7 @@ const (
 	laneTrying
 	laneLate
 	laneAnswer
+	laneLast
 	laneRecovery
 	lanes
 )
@@ -47,7 +48,7 @@ const (
 // laneOf is the queue that a timer waits in.
 var laneOf = [timers]lane{
 	timerB: laneTimeout, timerF: laneTimeout, timerH: laneTimeout, timerL: laneTimeout, timerM: laneTimeout,
-	timerTrying: laneTrying, timerLate: laneLate, timerAnswer: laneAnswer, timerRecovery: laneRecovery,
+	timerTrying: laneTrying, timerLate: laneLate, timerAnswer: laneAnswer, timerLast: laneLast, timerRecovery: laneRecovery,
 }
 
 // clock is the layer's queues.
@@ -66,6 +67,7 @@ func newClock(mu sync.Locker, o Options) *clock {
 		laneTrying:   tryingAfter,
 		laneLate:     lateReply * o.T1,
 		laneAnswer:   (answerDue - lateReply) * o.T1,
+		laneLast:     (timeout - answerDue) * o.T1,
 		laneRecovery: o.RecoveryLimit,
 	} {
 		c.queues[l].after = after
