@@ -80,7 +80,8 @@ type Event struct {
 	//
 	// Of EventDisconnected it is a [*transport.FlowError], in which errors.Is and As
 	// find the reason: transport.ErrNoPong for a server that went silent,
-	// transport.ErrStalled for one that takes nothing, an [*UnansweredError] for one
+	// transport.ErrStalled for one that takes nothing, transport.ErrAddressGone where
+	// we have left the network that the connection went over, an [*UnansweredError] for one
 	// that answers pings but no requests, a [*transport.CloseError] with the code of
 	// one that closed the connection, transport.ErrFailBack, or the error of the
 	// network, as syscall.ECONNRESET. Of EventConnectFailed it is a
@@ -223,6 +224,11 @@ func (ua *UA) connectFailed(regID int, s WSServer, err error, retryIn time.Durat
 	ua.ready.failed(err)
 	ua.tell(aboutConnection, Event{Kind: EventConnectFailed, Server: s, RegID: regID, Err: err})
 	ua.connection(ConnectionEvent{State: ConnectFailed, Server: s, RegID: regID, Err: err, RetryIn: retryIn})
+}
+
+// reconnecting tells when the next attempt follows.
+func (ua *UA) reconnecting(regID int, in time.Duration, attempt int) {
+	ua.tell(aboutRecovery, Event{Kind: EventReconnecting, RegID: regID, In: in, Attempt: attempt})
 }
 
 // flowUp takes a new connection.

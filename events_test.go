@@ -77,10 +77,12 @@ func TestEventsOfAConnectionThatIsLost(t *testing.T) {
 			t.Errorf("first events %+v", events)
 		}
 
+		time.Sleep(time.Minute) // a connection that held is made again at once
 		w.srv.Drop()
 		events = told.until(sipua.EventRegistered)
 		want := []sipua.EventKind{
-			sipua.EventDisconnected, sipua.EventUnregistered, sipua.EventConnecting, sipua.EventConnected, sipua.EventRegistered,
+			sipua.EventDisconnected, sipua.EventUnregistered, sipua.EventReconnecting,
+			sipua.EventConnecting, sipua.EventConnected, sipua.EventRegistered,
 		}
 		if got := kinds(events); !slices.Equal(got, want) {
 			t.Fatalf("events %v, want %v", got, want)
@@ -91,10 +93,13 @@ func TestEventsOfAConnectionThatIsLost(t *testing.T) {
 		if e := events[1]; e.Flow != 1 || e.Registration.Bound() || !errors.Is(e.Err, net.ErrClosed) {
 			t.Errorf("the registration went: %+v", e)
 		}
-		if e := events[4]; e.Flow != 2 || e.Server.URL != url {
+		if e := events[2]; e.In != 0 || e.Attempt != 1 || events[3].Attempt != 1 {
+			t.Errorf("reconnecting: %+v, then %+v", e, events[3])
+		}
+		if e := events[5]; e.Flow != 2 || e.Server.URL != url {
 			t.Errorf("registered again: %+v", e)
 		}
-		if got := lines(events[3:]); got != "connected to "+url+" over flow 2 from "+events[3].Local.String()+"\nregistered for 10m0s over flow 2\n" {
+		if got := lines(events[4:]); got != "connected to "+url+" over flow 2 from "+events[4].Local.String()+"\nregistered for 10m0s over flow 2\n" {
 			t.Errorf("in words:\n%s", got)
 		}
 	})
@@ -164,7 +169,7 @@ func TestEventsOfAServerThatRefuses(t *testing.T) {
 // TestEventsOfAnApplicationThatIsFarBehind: what it is told in the end is how
 // things stand, and not much more than 1,024 events wait.
 func TestEventsOfAnApplicationThatIsFarBehind(t *testing.T) {
-	const losses = 300 // with five events each
+	const losses = 250 // with six events each
 	inWorld(t, siptest.Options{}, func(w *world) {
 		told, read := newStream(), make(chan struct{})
 		w.phone("alice", func(c *sipua.Config) {

@@ -12,6 +12,7 @@ import (
 // wireTransport makes a pool for each flow, which keeps one connection up to a
 // server that no other pool has.
 func (ua *UA) wireTransport(cfg *Config) {
+	ua.sleep.within = max(5*time.Second, cfg.PingInterval) + time.Second
 	for i := range cfg.Flows {
 		ua.pools = append(ua.pools, transport.NewPool(ua.poolOptions(cfg, i+1)))
 	}
@@ -42,6 +43,8 @@ func (ua *UA) poolOptions(cfg *Config, regID int) transport.Options {
 			Message:    func(f *transport.Flow, data []byte) { ua.core.Receive(f, data) },
 			TooLong:    func(f *transport.Flow, head []byte) { ua.core.ReceiveTooLong(f, head) },
 			Down:       func(f *transport.Flow, err error) { ua.flowDown(regID, f, err) },
+			Retry:      func(in time.Duration, attempt int) { ua.reconnecting(regID, in, attempt) },
+			Resumed:    func(asleep time.Duration) { ua.resumed(regID, asleep) },
 		},
 	}
 	if cfg.Flows > 1 {

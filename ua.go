@@ -37,6 +37,7 @@ type UA struct {
 	register bool
 	log      *slog.Logger
 	ready    *readiness
+	sleep    sleep
 	servers  flowServers
 	end      ending
 }

@@ -202,6 +202,10 @@ func (l *leg) clock(a timerAction) { // [locked]
 		c.since = time.Now()
 		c.end = l.s.after(a.end, func() { l.tick(tmExpiry, 0) })
 	}
+	if a.do&tmAdjust != 0 {
+		c.end.Stop()
+		c.end = l.s.after(a.end, func() { l.tick(tmExpiry, 0) })
+	}
 	if a.do&tmWait != 0 {
 		c.refresh.Stop()
 		c.refresh = l.s.after(a.next, l.refreshDue)
@@ -222,11 +226,16 @@ func (l *leg) tick(in timerInput, wait time.Duration) { // [locked]
 // refreshDue refreshes the session now, or as soon as the exchange that is under
 // way has ended. If that one succeeds it is the refresh.
 func (l *leg) refreshDue() { // [locked]
-	if l.oa.state != oaStable || !l.mayOffer() || len(l.waiting) > 0 {
+	if l.busy() {
 		l.tick(tmDueBusy, 0)
 	} else {
 		l.tick(tmDue, 0)
 	}
+}
+
+// busy reports whether a refresh has to wait for another exchange.
+func (l *leg) busy() bool { // [locked]
+	return l.oa.state != oaStable || !l.mayOffer() || len(l.waiting) > 0
 }
 
 // untimed ends the session timer with the call.

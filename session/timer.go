@@ -208,6 +208,7 @@ type timerDo uint8
 const (
 	tmStop    timerDo = 1 << iota // stop both clocks
 	tmRestart                     // the session was refreshed: start the clock of its end, to run for end
+	tmAdjust                      // set the clock of its end, to run for end from now
 	tmWait                        // start the clock of the next refresh, to run for next
 	tmRefresh                     // send a refresh
 	tmBye                         // end the call
@@ -276,6 +277,33 @@ func (t *sessionTimer) step(in timerInput, since, wait time.Duration) timerActio
 		}
 	}
 	return timerAction{} // what a 2xx meanwhile has made pointless
+}
+
+// resumed takes a sleep of the machine, for which both clocks may have stood still:
+// the session was refreshed since ago, the sleep included. What is overdue is done
+// at once. A session that should be over is refreshed all the same, by us whoever
+// the refresher is: the far end tells whether it has kept it, within limit.
+func (t *sessionTimer) resumed(since, limit time.Duration, busy bool) timerAction {
+	if !t.running() {
+		return timerAction{}
+	}
+	a := timerAction{do: tmAdjust, end: max(t.end()-since, limit)}
+	due := since >= t.end()
+	if t.state == timerWaiting {
+		due = since >= t.length()/2
+	}
+	switch {
+	case t.state != timerWaiting && t.state != timerWatching: // a refresh is on its way
+	case due && busy:
+		t.state = timerDue
+	case due:
+		t.state = timerRefreshing
+		a.do |= tmRefresh
+	case t.state == timerWaiting:
+		a.do |= tmWait
+		a.next = t.length()/2 - since
+	}
+	return a
 }
 
 // retry says when to try again after a refusal: halfway to where the peer gives
