@@ -21,14 +21,15 @@ func drillTable(rows []drillRow) string {
 	out.WriteString("| drill | | calls lost | noticed | registered again | media gap | BYE to the peers | BYE to the subject |\n" +
 		"|---|---|---|---|---|---|---|---|\n")
 	for _, row := range rows {
+		name := row.drill
 		for _, r := range []struct {
-			name, subject string
-			result        *drillResult
-		}{{row.drill, "sipua", row.ours}, {"", "JsSIP", row.jssip}} {
-			if r.result == nil {
-				continue
+			subject string
+			result  *drillResult
+		}{{"sipua", row.ours}, {"JsSIP", row.jssip}} {
+			if r.result != nil {
+				fmt.Fprintf(&out, "| %s | %s | %s |\n", name, r.subject, r.result.cells(row.digits))
+				name = ""
 			}
-			fmt.Fprintf(&out, "| %s | %s | %s |\n", r.name, r.subject, r.result.cells(row.digits))
 		}
 	}
 	return out.String()
