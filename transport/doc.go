@@ -17,10 +17,31 @@
 //
 // # Liveness
 //
-// A flow without inbound bytes for Options.PingInterval is asked by a WebSocket
-// ping; when nothing at all comes back within Options.PongTimeout, it is failed.
-// CRLF keep-alives are sent only where configuration, a Flow-Timer or the keep
-// parameter (RFC 6223) ask for them.
+// A flow is asked by a WebSocket ping Options.PingInterval after it was last known
+// to work both ways, and failed when the pong is not there within
+// Options.PongTimeout: with the defaults a dead connection is noticed within 9 s.
+// Inbound bytes spare no ping, since they tell nothing of the way out; but until a
+// flow has answered a first ping by its pong they count as an answer, for servers
+// that know no pong. A write that the peer does not take fails the flow after
+// Options.WriteTimeout. CRLF keep-alives are sent only where configuration, a
+// Flow-Timer or the keep parameter (RFC 6223) ask for them.
+//
+// [Pool.Check] is the application's hint that the network may have changed: the flow
+// is pinged now and has 2 s to answer, and fails at once when its local address is
+// on no interface any more. A sleep of the machine is noticed by the clocks and
+// leads to the same.
+//
+// # Recovery
+//
+// A flow that held is replaced at once, by the heaviest server that is left; when all
+// have failed the pool waits, from Options.RecoveryMin to RecoveryMax with jitter,
+// for ever. Each attempt resolves the server's name anew and goes to each of its
+// addresses as [net.Dialer] does. A server is left alone for as long as it asked for:
+// by Retry-After in the answer to the handshake (RFC 9110 §10.2.3), up to an hour; by
+// a Close frame with code 1012 (service restart) for 5 to 30 s, with 1013 (try again
+// later) for RecoveryMin to RecoveryMax, with 1001 (going away, RFC 6455 §7.4.1) for
+// up to RecoveryMin, each at random; and by the layer above, which has [Flow.Leave].
+// A [Gate] bounds the attempts of many pools together.
 //
 // # Limits
 //

@@ -50,3 +50,16 @@ func Example() {
 	// server got "SIP/2.0 200 OK"
 	// closed: <nil>
 }
+
+// A gate that a thousand pools share lets their server come back in peace.
+func ExampleNewGate() {
+	gate := transport.NewGate(50, 100) // 50 attempts at a time, 100 in a second
+	for range 1000 {
+		pool := transport.NewPool(transport.Options{
+			Servers: []transport.Server{{URL: "wss://sip.example.com"}},
+			Gate:    gate,
+		})
+		defer pool.Close() // and pool.Start()
+	}
+	// Output:
+}

@@ -37,11 +37,16 @@ type Options struct {
 
 	// RecoveryMin and RecoveryMax bound the wait between rounds of attempts, which
 	// grows exponentially with jitter. Defaults 2 s and 30 s; a maximum below the
-	// minimum is raised to it.
+	// minimum is raised to it. Only a server's own Retry-After keeps us away for longer,
+	// up to an hour.
 	RecoveryMin, RecoveryMax time.Duration
 
-	PingInterval time.Duration // without inbound bytes before a WebSocket ping; default 5 s, negative: never
-	PongTimeout  time.Duration // from writing the ping to any inbound byte; default 4 s
+	// PingInterval is the time from one proof that the flow works both ways to the
+	// next WebSocket ping (RFC 6455 §5.5.2); negative: never. PongTimeout is the time
+	// from writing it to its pong; until a flow has answered a first ping by its pong
+	// any inbound byte counts. Defaults 5 s and 4 s: a dead connection is noticed
+	// within the sum of both. The least that makes sense is 1 s for each.
+	PingInterval, PongTimeout time.Duration
 
 	// KeepAliveInterval is the upper interval of CRLF keep-alives (RFC 5626
 	// §4.4.1). Default 0: none unless Flow.SetKeepAlive asks.
@@ -54,7 +59,9 @@ type Options struct {
 	// FailBack, if set, is asked now and then while the flow is to a server lighter
 	// than another one; true means that the flow may move now (no call is up). The
 	// heavier server is connected first; the flow in use ends when it is up and
-	// FailBack has said true again. It must not block.
+	// FailBack has said true again. A server whose flows are lost within ten times
+	// RecoveryMax is returned to less often each time, at last once in half an hour to
+	// an hour. It must not block.
 	FailBack func() bool
 
 	// Numbers counts the flows, whose numbers it gives. Pools that have one in
