@@ -135,6 +135,9 @@ func (l *leg) dropLost() { // [locked]
 // refreshTarget sends the target refresh that is due: none where an offer of
 // ours is, or something is under way after which there will be time.
 func (l *leg) refreshTarget() { // [locked]
+	if l.way.due {
+		l.beginRestart() // where the media path is due, too, one offer does for both
+	}
 	if !l.way.due || l.ours != nil || l.open != nil || l.timer.update != nil || len(l.waiting) > 0 {
 		return
 	}

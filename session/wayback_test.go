@@ -620,3 +620,26 @@ func TestOffersGoWhereTheCallGoes(t *testing.T) {
 		}
 	})
 }
+
+// TestOneOfferForPathAndTarget: where our address has changed with the connection
+// the re-INVITE that restarts ICE is the target refresh.
+func TestOneOfferForPathAndTarget(t *testing.T) {
+	bubble(t, func(r *rig) {
+		r.down()
+		r.upFrom("192.0.2.7:1234")
+		r.ready()
+		s, _ := r.upWith(updates)
+		before := s.Media()
+		r.down()
+		r.upFrom("192.0.2.8:1234")
+		r.ready()
+		offer := r.request(sip.INVITE)
+		r.answer(offer, 200, "", sdp("bob-anew"))
+		r.request(sip.ACK)
+		time.Sleep(time.Minute)
+		r.silence()
+		if s.Media() == before {
+			t.Error("the media are the old ones")
+		}
+	})
+}
