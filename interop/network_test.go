@@ -27,9 +27,11 @@ func TestNetworkChange(t *testing.T) {
 		name string
 		both bool // both links are up until one goes down
 		back bool // and it goes back
+		hint bool // the application says that the network has changed
 	}{
 		{name: "unannounced"},
-		{name: "and back", back: true},
+		{name: "announced", hint: true},
+		{name: "announced and back", back: true, hint: true},
 		{name: "both links up", both: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -46,9 +48,9 @@ func TestNetworkChange(t *testing.T) {
 				s.net.up(lte)
 			}
 			s.call()
-			s.move(wlan, lte)
+			s.move(wlan, lte, c.hint)
 			if c.back {
-				s.move(lte, wlan)
+				s.move(lte, wlan, c.hint)
 			}
 			s.hangup(c.back)
 		})
@@ -147,7 +149,7 @@ func (s *networkCall) audio() {
 }
 
 // move takes the other machine from one network to another, and waits until all is well again.
-func (s *networkCall) move(from, to link) {
+func (s *networkCall) move(from, to link, hint bool) {
 	s.t.Helper()
 	s.mark()
 	offers := len(s.restarts())
@@ -155,6 +157,9 @@ func (s *networkCall) move(from, to link) {
 	s.net.down(from)
 	s.net.up(to)
 	s.net.route(to)
+	if hint {
+		s.client.do("hint", "")
+	}
 	s.client.wait("disconnected")
 	s.measure("connection noticed as dead", begun)
 	for {
@@ -259,6 +264,8 @@ func networkClient(t *testing.T) {
 			call.heard.mark()
 		case "gap":
 			text = call.heard.gap().Round(time.Millisecond).String()
+		case "hint":
+			alice.NetworkChanged()
 		case "hang up":
 			call.hangup()
 		case "end":
