@@ -82,3 +82,32 @@ func TestCallOutlivesItsConnections(t *testing.T) {
 		}
 	}
 }
+
+// TestNoServerForAWhile: the call goes on while no server is to be had, and what
+// is hung up meanwhile is over at both ends once there is one again.
+func TestNoServerForAWhile(t *testing.T) {
+	inWorld(t, siptest.Options{}, func(w *world) {
+		alice, bob := w.phone("alice"), w.phone("bob")
+		a, b := alice.talk(bob)
+		alice.gone.Store(true)
+		for _, c := range w.srv.Bindings("alice") {
+			c.Conn.Drop()
+		}
+		time.Sleep(2 * time.Minute)
+		a.say("still here")
+		b.hear("still here")
+		result := make(chan error, 1)
+		go func() { result <- a.Hangup(w.t.Context()) }()
+		time.Sleep(2 * time.Minute)
+		select {
+		case err := <-result:
+			w.t.Fatalf("hung up without a server: %v", err)
+		default:
+		}
+		alice.gone.Store(false)
+		if err := <-result; err != nil {
+			w.t.Error(err)
+		}
+		<-b.Context().Done()
+	})
+}
