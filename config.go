@@ -285,6 +285,13 @@ type Config struct {
 	// them with 421. Default supported. From sipua; RFC 3262.
 	ReliableProvisionals session.Reliability `json:"reliable_provisionals"`
 
+	// MediaRecovery says what calls do about a media path that has failed, or whose
+	// address of ours is gone: [session.MediaRestart] makes it anew by one
+	// re-INVITE, [session.MediaKeep] reports it and leaves it to the application,
+	// [session.MediaEnd] ends the call. Default MediaRestart. From sipua; RFC 8445
+	// §9.
+	MediaRecovery session.MediaRecovery `json:"media_recovery"`
+
 	// AskOnReplacement offers to Handler.Call an INVITE by which the far end of a call
 	// replaces the dialog of that very call, as it may do after the loss of its
 	// connection. With false the call goes on in the new dialog and nobody is asked,
@@ -423,6 +430,7 @@ func (c Config) withDefaults() Config {
 	c.UserAgent = cmp.Or(c.UserAgent, "sipua")
 	c.Register = cmp.Or(c.Register, clonePointer(&yes))
 	c.ReliableProvisionals = cmp.Or(c.ReliableProvisionals, session.ReliableSupported)
+	c.MediaRecovery = cmp.Or(c.MediaRecovery, session.MediaRestart)
 	c.SessionTimers = cmp.Or(c.SessionTimers, clonePointer(&yes))
 	c.AcceptAnyUser = cmp.Or(c.AcceptAnyUser, clonePointer(&yes))
 	c.SessionTimersRefreshMethod = cmp.Or(c.SessionTimersRefreshMethod, sip.UPDATE)

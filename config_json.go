@@ -137,6 +137,11 @@ func readParam(p param, raw json.RawMessage) error {
 		var s string
 		s, err = readString(raw)
 		*dst = sip.Method(strings.ToUpper(s))
+	case *session.MediaRecovery:
+		var s string
+		if s, err = readString(raw); err == nil && dst.UnmarshalText([]byte(s)) != nil {
+			err = errors.New("must be restart, keep or end")
+		}
 	case *session.Reliability:
 		var s string
 		if s, err = readString(raw); err == nil && dst.UnmarshalText([]byte(s)) != nil {

@@ -140,6 +140,9 @@ var fieldCases = map[string]fieldCase{
 
 	"NoAnswerTimeout": seconds(`120`, 60*time.Second, func(c *Config) *time.Duration { return &c.NoAnswerTimeout }),
 	"RingTimeout":     seconds(`90`, 180*time.Second, func(c *Config) *time.Duration { return &c.RingTimeout }),
+	"MediaRecovery": {json: `"keep"`, def: session.MediaRestart, bad: func(c *Config) {
+		c.MediaRecovery = 200
+	}},
 	"ReliableProvisionals": {json: `"required"`, def: session.ReliableSupported, bad: func(c *Config) {
 		c.ReliableProvisionals = 200
 	}},

@@ -273,6 +273,9 @@ func (c *Config) validateRegistration(p *problems) {
 	if c.RegisterFromTagTrail != "" && !isToken(c.RegisterFromTagTrail) {
 		p.add("register_from_tag_trail", c.RegisterFromTagTrail, "has a character that a tag cannot have")
 	}
+	if c.MediaRecovery > session.MediaEnd {
+		p.add("media_recovery", c.MediaRecovery.String(), "must be restart, keep or end")
+	}
 	if c.ReliableProvisionals > session.ReliableOff {
 		p.add("reliable_provisionals", c.ReliableProvisionals.String(), "must be supported, required or off")
 	}

@@ -190,6 +190,7 @@ func (ua *UA) wireCalls(cfg *Config) {
 		NoAnswerTimeout:  cfg.NoAnswerTimeout,
 		RingTimeout:      cfg.RingTimeout,
 		Reliability:      cfg.ReliableProvisionals,
+		MediaRecovery:    cfg.MediaRecovery,
 		AskOnReplacement: cfg.AskOnReplacement,
 		MaxCalls:         cfg.MaxCalls,
 		InfoPackages:     cfg.InfoPackages,

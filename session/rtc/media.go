@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"maps"
+	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
@@ -57,9 +59,11 @@ type Media struct {
 	lost       bool // another fork has answered
 
 	mu    sync.Mutex
-	muted session.MuteSet // guarded by mu
-	gates map[Kind]gate   // guarded by mu
-	flows []Stream        // guarded by mu: what Streams returns
+	muted session.MuteSet            // guarded by mu
+	gates map[Kind]gate              // guarded by mu
+	flows []Stream                   // guarded by mu: what Streams returns
+	base  netip.Addr                 // guarded by mu: ours that the path goes by, where an interface had it
+	addrs func() ([]net.Addr, error) // of the machine; nil: net.InterfaceAddrs
 
 	digits    detector
 	reception atomic.Pointer[reception]

@@ -56,7 +56,10 @@ func newPeer(m *Media) (*peer, error) {
 	}
 	// Pion hands out its ICE transport by way of data channels, which share it.
 	// It races with itself where asked for the pair before there is one.
-	pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(p.pair.Store)
+	pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(func(pair *webrtc.ICECandidatePair) {
+		p.pair.Store(pair)
+		m.noteAddress(pair)
+	})
 	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
 		p.run(func() { m.connectionState(p, s) })
 	})
