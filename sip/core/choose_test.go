@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/sip/core"
@@ -267,6 +268,40 @@ func TestRequestOverBothFlows(t *testing.T) {
 		r.locked(func() { came[0].Reply(sip.StatusBusyHere, "") })
 		r.on(one).response(sip.StatusBusyHere)
 		r.on(two).nothing()
+	})
+}
+
+// Nor is a copy that comes when the first one is answered already, for as long as
+// its sender may wait for answers; but where the first flow is gone nobody has got
+// one.
+func TestCopyOverOtherFlow(t *testing.T) {
+	runTwo(t, func(r *rig, one, two *flow) {
+		came := 0
+		r.locked(func() {
+			r.Handle(sip.MESSAGE, func(in *core.Incoming) { came++; in.Reply(sip.StatusOK, "") })
+		})
+		get := func(f *flow, branch, cseq string, code sip.StatusCode, want int) {
+			t.Helper()
+			r.on(f).receive(incoming(sip.MESSAGE, branch, "CSeq: "+cseq+" MESSAGE"))
+			r.on(f).response(code)
+			if came != want {
+				t.Errorf("%s: %d came, want %d", branch, came, want)
+			}
+		}
+		get(one, "a", "1", 200, 1)
+		get(two, "b", "1", 482, 1)
+		get(two, "c", "2", 200, 2)
+		r.sleep(32*time.Second - 1)
+		get(one, "d", "2", 482, 2)
+		r.sleep(1)
+		get(one, "e", "2", 200, 3) // another one, that has the same numbers
+		get(two, "f", "3", 200, 4)
+		r.lose(two)
+		two = r.upAt(2, serverTwo, 5)
+		get(one, "g", "3", 200, 5)
+		r.lose(two)
+		get(one, "h", "4", 200, 6)
+		get(one, "i", "4", 200, 7) // with one flow nothing is remembered
 	})
 }
 

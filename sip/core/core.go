@@ -37,6 +37,7 @@ type Core struct {
 	timers    int         // that neither ran nor were stopped
 	parked    []*Outgoing // those that wait for a flow or for credentials, oldest first
 	cancels   []*Outgoing // those whose CANCEL waits for a flow or a provisional response
+	arrived   arrivals
 	stats     Stats
 }
 

@@ -138,9 +138,12 @@ func (c *Core) receiveRequest(k *link, req *sip.Request) {
 	case transaction.Again:
 		c.receiveAgain(k, req)
 	default:
-		if req.To().Tag() != "" {
+		switch {
+		case req.To().Tag() != "":
 			c.receiveInside(k, req)
-		} else {
+		case c.copied(k, req):
+			c.refuse(k, req, sip.StatusLoopDetected, mergedRequest)
+		default:
 			c.receiveInitial(k, req)
 		}
 	}

@@ -70,8 +70,9 @@ type Options struct {
 	// supports gruu (RFC 5627 §5).
 	GRUU bool
 
-	// Outbound answers registrations that have a reg-id, a +sip.instance and
-	// support outbound with Require: outbound (RFC 5626 §6).
+	// Outbound keeps a binding for each reg-id of a +sip.instance whose request
+	// supports outbound, and answers with Require: outbound (RFC 5626 §6). Without
+	// it a reg-id means nothing: contacts are told apart by their URIs.
 	Outbound bool
 
 	// FlowTimer is the Flow-Timer of answers with Require: outbound, in seconds

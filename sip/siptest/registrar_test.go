@@ -337,3 +337,51 @@ func TestNonces(t *testing.T) {
 		})
 	})
 }
+
+// Flows of one instance are bindings of their own where the registrar has RFC 5626,
+// and one binding, the newest, where it has not.
+func TestRegistrarFlows(t *testing.T) {
+	for outbound, want := range map[bool]string{true: "1 2", false: "2"} {
+		inBubble(t, siptest.Options{Outbound: outbound}, func(t *testing.T, srv *siptest.Server) {
+			one, two := newClient(t, srv), newClient(t, srv)
+			two.seq = 10
+			for i, c := range []*client{one, two} {
+				res := c.register(fmt.Sprintf(`Contact: <sip:alice@a.invalid;transport=ws>;reg-id=%d;+sip.instance="<urn:uuid:1>"`, i+1),
+					"Supported: outbound, path")
+				if got := res.HasToken("Require", "outbound"); got != outbound {
+					t.Errorf("outbound %v: Require %q", outbound, res.Header("Require"))
+				}
+			}
+			var ids []string
+			for _, b := range srv.Bindings("alice") {
+				ids = append(ids, b.Contact.Params.Value("reg-id"))
+			}
+			if got := strings.Join(ids, " "); got != want {
+				t.Errorf("outbound %v: bindings of flows %s, want %s", outbound, got, want)
+			}
+		})
+	}
+}
+
+func TestFailRegisters(t *testing.T) {
+	const contact = "Contact: <sip:alice@a.invalid;transport=ws>"
+	inBubble(t, siptest.Options{}, func(t *testing.T, srv *siptest.Server) {
+		c := newClient(t, srv)
+		c.register(contact)
+		srv.FailRegisters(&siptest.RegisterFault{Status: 503, Fields: []sip.Field{{Name: "Retry-After", Value: "5"}}})
+		if res := c.register(contact); res.StatusCode() != 503 || res.Header("Retry-After") != "5" {
+			t.Errorf("answered\n%v", res)
+		}
+		srv.FailRegisters(&siptest.RegisterFault{})
+		c.seq++
+		c.send(registerText(c.seq, contact))
+		synctest.Wait()
+		srv.FailRegisters(nil)
+		if len(srv.Bindings("alice")) != 1 {
+			t.Error("the binding is gone")
+		}
+		if res := c.register(contact); res.StatusCode() != 200 || int(res.CSeq().Seq) != c.seq {
+			t.Errorf("answered\n%v", res)
+		}
+	})
+}
