@@ -546,7 +546,8 @@ func (l *ladder) arrives(c *ladderCall, words []string, fields []sip.Field) {
 		l.answers(c, sip.StatusCode(code), sip.Method(words[1]), uint32(n), tag, body, fields)
 		return
 	}
-	again := words[0] == "again"
+	anew := words[0] == "anew" // on another way, so with another branch
+	again := words[0] == "again" || anew
 	if again {
 		words = words[1:]
 	}
@@ -555,7 +556,11 @@ func (l *ladder) arrives(c *ladderCall, words []string, fields []sip.Field) {
 		n, _ := strconv.ParseUint(words[1], 10, 32)
 		for _, req := range c.theirs {
 			if req.Method() == method && req.CSeq().Seq == uint32(n) {
-				l.receive(req)
+				if anew {
+					l.farEnd(c, from, hasFrom).again(req)
+				} else {
+					l.receive(req)
+				}
 				return
 			}
 		}
