@@ -151,12 +151,13 @@ func (s *Server) stopExchanges() {
 	s.stopCalls()
 }
 
-// connLost ends the branches that wait for an answer from c. s.mu is held.
+// connLost ends the branches that wait for an answer from c, but for those that
+// are kept. s.mu is held.
 func (s *Server) connLost(c *Conn) {
 	s.requestsLost(c)
 	var lost []*branch
 	for _, br := range s.branches {
-		if br.conn == c && br.state != done {
+		if br.conn == c && br.state != done && !(s.options.KeepBranches && br.exchange.req.Method() == sip.INVITE) {
 			lost = append(lost, br)
 		}
 	}

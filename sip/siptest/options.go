@@ -88,6 +88,11 @@ type Options struct {
 	// since a WebSocket client has no other, by the contacts it has seen.
 	RecordRoute bool
 
+	// KeepBranches has a ringing client that lost its connection answer over
+	// another one, as a proxy does that goes by the branch in its Via alone. Else
+	// the INVITE is answered 480 for it at once. Plain only.
+	KeepBranches bool
+
 	// StrictFlows, with RecordRoute, sends requests inside a dialog down the
 	// connections that the dialog was made over and no other: once one of them is
 	// gone they are refused with 430 (RFC 5626 §5.3.1). Without it the contacts
