@@ -204,13 +204,13 @@ func TestCloseInsideEvents(t *testing.T) {
 		"Shutdown": func(p *transport.Pool) error { return p.Shutdown(context.Background()) },
 	}
 	for name, end := range ends {
-		for _, kind := range []string{"connecting", "failed", "up", "message", "toolong", "down"} {
+		for _, kind := range []string{"connecting", "failed", "up", "message", "toolong", "down", "retry", "resumed"} {
 			t.Run(name+" in "+kind, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					m := new(memory)
 					raw := serveRaw(t, m.listen("a:80"), switching)
 					var p *transport.Pool
-					called := make(chan error, 1)
+					called := make(chan error, 16) // some are called more than once
 					in := func(k string) {
 						if k == kind {
 							called <- end(p)
@@ -224,15 +224,20 @@ func TestCloseInsideEvents(t *testing.T) {
 							Message:    func(*transport.Flow, []byte) { in("message") },
 							TooLong:    func(*transport.Flow, []byte) { in("toolong") },
 							Down:       func(*transport.Flow, error) { in("down") },
+							Retry:      func(time.Duration, int) { in("retry") },
+							Resumed:    func(time.Duration) { in("resumed") },
 						}}
-					if kind == "failed" {
+					if kind == "failed" || kind == "retry" {
 						o.DialContext = new(memory).DialContext
 					}
 					p = transport.NewPool(o)
 					p.Start()
-					if kind == "message" || kind == "toolong" || kind == "down" {
+					if kind == "message" || kind == "toolong" || kind == "down" || kind == "resumed" {
 						c := <-raw.conns
 						switch kind {
+						case "resumed":
+							synctest.Wait()
+							p.Flow().Sleep(time.Hour)
 						case "message":
 							send(t, c, fin|text, "short")
 						case "toolong":
@@ -255,11 +260,11 @@ func TestCloseInsideEvents(t *testing.T) {
 
 // The funcs of Options are called by the pool's goroutines as well.
 func TestCloseInsideOptions(t *testing.T) {
-	for _, kind := range []string{"Dial", "DialContext", "Proxy", "Server.Proxy"} {
+	for _, kind := range []string{"Dial", "DialContext", "Proxy", "Server.Proxy", "Exclude"} {
 		t.Run(kind, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var p *transport.Pool
-				called := make(chan error, 1)
+				called := make(chan error, 16) // some are called more than once
 				in := func(k string) {
 					if k == kind {
 						called <- p.Close()
@@ -276,7 +281,8 @@ func TestCloseInsideOptions(t *testing.T) {
 						near, _ := newPipe()
 						return near, nil
 					},
-					Proxy: func(*http.Request) (*url.URL, error) { in("Proxy"); return nil, nil },
+					Proxy:   func(*http.Request) (*url.URL, error) { in("Proxy"); return nil, nil },
+					Exclude: func(transport.Server) bool { in("Exclude"); return false },
 				}
 				if kind == "Server.Proxy" {
 					o.Servers[0].Proxy = func(*http.Request) (*url.URL, error) { in("Server.Proxy"); return nil, nil }

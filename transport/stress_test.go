@@ -53,7 +53,7 @@ func (o *order) events() transport.Events {
 	}
 }
 
-// Many goroutines send, fail, set and close while the server comes and goes: no
+// Many goroutines send, fail, leave, check, set and close while the server comes and goes: no
 // deadlock, nothing left, and each sender's messages arrive in order.
 func TestEverythingAtOnce(t *testing.T) {
 	for range 5 {
@@ -84,7 +84,8 @@ func TestEverythingAtOnce(t *testing.T) {
 			}))
 			o := &order{state: map[*transport.Flow]string{}, inside: map[*transport.Flow]int{}}
 			p := transport.NewPool(transport.Options{Servers: servers("ws://a"), DialContext: m.DialContext,
-				MaxMessage: 1000, KeepAliveInterval: time.Second, Events: o.events()})
+				MaxMessage: 1000, KeepAliveInterval: time.Second, Events: o.events(), Gate: transport.NewGate(1, 3),
+				Exclude: func(transport.Server) bool { return rand.IntN(4) == 0 }})
 			p.Start()
 			began := time.Now()
 			var wg sync.WaitGroup
@@ -97,6 +98,9 @@ func TestEverythingAtOnce(t *testing.T) {
 						time.Sleep(rand.N(100 * time.Millisecond))
 						f := p.Flow()
 						if f == nil {
+							if rand.IntN(10) == 0 {
+								p.Check()
+							}
 							if time.Since(began) > 3*time.Minute {
 								return
 							}
@@ -108,6 +112,14 @@ func TestEverythingAtOnce(t *testing.T) {
 							f.Fail(io.ErrClosedPipe)
 						case 1:
 							f.SetKeepAlive(rand.N(time.Minute))
+						case 2:
+							f.Leave(io.ErrUnexpectedEOF, rand.N(5*time.Second))
+						case 3, 4:
+							f.Sleep(rand.N(time.Minute))
+						case 5:
+							f.Freeze(rand.N(time.Minute))
+						case 6, 7, 8:
+							p.Check()
 						}
 					}
 				}()
