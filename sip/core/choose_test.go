@@ -290,6 +290,10 @@ func TestCopyOverOtherFlow(t *testing.T) {
 		}
 		get(one, "a", "1", 200, 1)
 		get(two, "b", "1", 482, 1)
+		for _, f := range []*flow{one, two} { // whether each flow works is worth knowing
+			r.on(f).receive(incoming(sip.OPTIONS, "ping"+string(rune('0'+f.id))))
+			r.on(f).response(200)
+		}
 		get(two, "c", "2", 200, 2)
 		r.sleep(32*time.Second - 1)
 		get(one, "d", "2", 482, 2)

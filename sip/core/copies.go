@@ -43,7 +43,7 @@ func (c *Core) copied(k *link, req *sip.Request) bool {
 	if len(a.order) == 0 {
 		*a = arrivals{}
 	}
-	if len(c.links) < 2 || req.Method() == sip.ACK {
+	if len(c.links) < 2 || req.Method() == sip.ACK || req.Method() == sip.OPTIONS { // OPTIONS asks about the flow, too
 		return false
 	}
 	key := arrival{req.CallID(), req.From().Tag(), req.CSeq().Seq, req.Method()}
