@@ -34,7 +34,7 @@ import (
 //	wait 2s                                     what leaves meanwhile has its time
 //	    +0.5s --> 180 INVITE 1
 //	until 2.1s 4s                               something leaves in that span
-//	media fail, media works, media fresh, media hold, media go, media lost
+//	media fail, media works, media fresh, media hold, media go, media connected, media silent, media lost
 //	flow down, flow up, flow other (up, to another server), flow ready (registered)
 //	options judge 100rel=required calls=1 timers show=Contact wire
 //
@@ -373,6 +373,10 @@ func (l *ladder) mediaDoes(what string) {
 	case "go":
 		l.go_()
 		l.go_ = nil
+	case "connected":
+		l.media.last().events.Connected()
+	case "silent":
+		l.media.last().events.Disconnected()
 	case "lost":
 		l.media.last().events.Failed(errRefusedByTest)
 	default:

@@ -59,6 +59,7 @@ func (f *Factory) NewMedia(mo session.MediaOptions) (session.Media, error) {
 	m.digits.report = mo.Events.DTMF
 	if p, ok := mo.Previous.(*Media); ok && p != nil {
 		m.follow(p)
+		m.patient = true
 	} else if b, ok := mo.Beside.(*Media); ok && b != nil {
 		m.call = b.call
 	} else {
@@ -114,7 +115,7 @@ func (o Options) complete() (Options, error) {
 
 // api builds what a PeerConnection is made from. It can carry every kind in
 // every codec that we have: a call may come to need them.
-func (o *Options) api() (*webrtc.API, error) {
+func (o *Options) api(patient bool) (*webrtc.API, error) {
 	engine := &webrtc.MediaEngine{}
 	registry := &interceptor.Registry{}
 	for _, k := range allKinds {
@@ -141,7 +142,7 @@ func (o *Options) api() (*webrtc.API, error) {
 		registry.Add(f)
 	}
 	return webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithInterceptorRegistry(registry),
-		webrtc.WithSettingEngine(o.settings())), nil
+		webrtc.WithSettingEngine(o.settings(patient))), nil
 }
 
 func addNack(r *interceptor.Registry) error {
@@ -158,7 +159,7 @@ func addNack(r *interceptor.Registry) error {
 	return nil
 }
 
-func (o *Options) settings() webrtc.SettingEngine {
+func (o *Options) settings(patient bool) webrtc.SettingEngine {
 	s := webrtc.SettingEngine{LoggerFactory: loggers{o.Logger}}
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
@@ -172,6 +173,9 @@ func (o *Options) settings() webrtc.SettingEngine {
 	s.DisableCloseByDTLS(true)
 	// Each look that hasten causes repeats the checks, of which a pair has so many.
 	s.SetICEMaxBindingRequests(uint16(7 + len(hastened)))
+	if patient {
+		s.SetICEMaxBindingRequests(150) // 200 ms apart: as long as ICE looks for a path
+	}
 	if o.SettingEngine != nil {
 		o.SettingEngine(&s)
 	}

@@ -41,6 +41,7 @@ type Media struct {
 	call    *call // what outlives this Media
 	peer    *peer // changed by the worker with mu held
 	wants   wants // changed by the worker with mu held
+	patient bool  // the path of a call that lost one may be a while in coming
 
 	// owned by the session's worker
 	streams    []stream  // the m-lines of the call, as last agreed

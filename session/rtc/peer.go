@@ -36,7 +36,7 @@ type peer struct {
 const maxStreams = 256
 
 func newPeer(m *Media) (*peer, error) {
-	api, err := m.options.api()
+	api, err := m.options.api(m.patient)
 	if err != nil {
 		return nil, err
 	}
