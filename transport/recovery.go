@@ -124,7 +124,10 @@ func (r *roster) flapped(i int, now time.Time, age time.Duration) {
 		return
 	}
 	m.flaps = min(m.flaps+1, 16)
-	off := min(r.max<<m.flaps, maxStay)
+	off := maxStay
+	if r.max < maxStay>>m.flaps {
+		off = r.max << m.flaps
+	}
 	m.notBack = now.Add(off/2 + rand.N(off/2+1))
 }
 

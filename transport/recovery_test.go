@@ -142,6 +142,31 @@ func TestPickWithoutCandidate(t *testing.T) {
 	}
 }
 
+// Failing back is put off for twice as long each time, half an hour to an hour at
+// most, however long the back-off of the configuration is.
+func TestFlapsPutOffFailingBack(t *testing.T) {
+	now := time.Now()
+	for _, tt := range []struct {
+		max  time.Duration
+		offs []time.Duration // the upper bounds, in turn
+	}{
+		{30 * time.Second, []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 16 * time.Minute, 32 * time.Minute, time.Hour, time.Hour}},
+		{100 * time.Hour, []time.Duration{time.Hour, time.Hour}},
+	} {
+		r := newRoster(make([]Server, 1), time.Second, tt.max)
+		for i, off := range tt.offs {
+			r.flapped(0, now, time.Second)
+			if d := r.marks[0].notBack.Sub(now); d < off/2 || d > off {
+				t.Errorf("loss %d: not back for %v, want %v to %v", i+1, d, off/2, off)
+			}
+		}
+		r.flapped(0, now, 10*tt.max)
+		if r.marks[0].flaps != 0 {
+			t.Error("a flow that held is counted among those that did not")
+		}
+	}
+}
+
 func TestRetryAfterForms(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
