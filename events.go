@@ -20,7 +20,7 @@ type EventKind uint8
 const (
 	EventConnecting     EventKind = iota // an attempt to connect begins: Server, Attempt
 	EventConnected                       // the WebSocket is up: Server, Flow, Local
-	EventConnectFailed                   // an attempt failed: Server, Err
+	EventConnectFailed                   // an attempt failed: Server, In, Err
 	EventDisconnected                    // the WebSocket is gone: Server, Flow, Err
 	EventReconnecting                    // the next attempt follows: In, Attempt
 	EventRegistered                      // there is a binding, where there was none: Server, Flow, Registration
@@ -222,7 +222,7 @@ func (ua *UA) connecting(regID int, s WSServer, attempt int) {
 // connectFailed takes an attempt that failed.
 func (ua *UA) connectFailed(regID int, s WSServer, err error, retryIn time.Duration) {
 	ua.ready.failed(err)
-	ua.tell(aboutConnection, Event{Kind: EventConnectFailed, Server: s, RegID: regID, Err: err})
+	ua.tell(aboutConnection, Event{Kind: EventConnectFailed, Server: s, RegID: regID, In: retryIn, Err: err})
 	ua.connection(ConnectionEvent{State: ConnectFailed, Server: s, RegID: regID, Err: err, RetryIn: retryIn})
 }
 

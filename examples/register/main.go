@@ -15,6 +15,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -23,8 +24,8 @@ import (
 	"time"
 
 	"github.com/gosipua/sipua"
-	"github.com/gosipua/sipua/registrar"
 	"github.com/gosipua/sipua/sip/siptest"
+	"github.com/gosipua/sipua/transport"
 )
 
 var (
@@ -40,8 +41,7 @@ func main() {
 	defer stop()
 
 	cfg := sipua.Config{URI: *uri, Password: *password, WSServers: sipua.Servers(*server)}
-	cfg.Handler.Connection = tellConnection
-	cfg.Handler.Registration = tellRegistration
+	cfg.Handler.Event = tellEvent
 	if *server == "" {
 		srv, err := demo(&cfg, stop)
 		if err != nil {
@@ -69,30 +69,19 @@ func stayRegistered(ctx context.Context, cfg sipua.Config) error {
 	return ua.Shutdown(context.Background())
 }
 
-func tellConnection(e sipua.ConnectionEvent) {
-	switch e.State {
-	case sipua.ConnectFailed:
-		tell("%v to %v, next attempt in %v: %v", e.State, e.Server, e.RetryIn, e.Err)
-	case sipua.Disconnected:
-		tell("%v: %v", e.State, e.Err)
-	default:
-		tell("%v to %v", e.State, e.Server)
-	}
-}
-
-func tellRegistration(e registrar.Event) {
+// tellEvent tells how we are reached: what e.String() says, and what it leaves out
+// of a registration.
+func tellEvent(e sipua.Event) {
+	tell("%v", e)
 	switch e.Kind {
-	case registrar.EventRegistered, registrar.EventRefreshed:
-		tell("%v for %v", e.Kind, time.Until(e.Registration.Expires).Round(time.Second))
+	case sipua.EventRegistered, sipua.EventRefreshed:
 		for _, contact := range e.Registration.Contacts {
 			tell("  %v", contact)
 		}
-	default:
-		if e.Err == nil { // we asked for it
-			tell("%v", e.Kind)
-			return
+	case sipua.EventDisconnected:
+		if errors.Is(e.Err, transport.ErrNoPong) {
+			tell("  the server went silent")
 		}
-		tell("%v: %v", e.Kind, e.Err)
 	}
 }
 
@@ -113,9 +102,9 @@ func demo(cfg *sipua.Config, stop func()) (*siptest.Server, error) {
 	}
 	cfg.URI, cfg.Password, cfg.WSServers = "sip:alice@example.com", "wonderland", sipua.Servers(srv.URL())
 	times := 0
-	cfg.Handler.Registration = func(e registrar.Event) {
-		tellRegistration(e)
-		if e.Kind == registrar.EventRegistered {
+	cfg.Handler.Event = func(e sipua.Event) {
+		tellEvent(e)
+		if e.Kind == sipua.EventRegistered {
 			if times++; times == 1 {
 				srv.Restart(false)
 			} else {

@@ -76,6 +76,10 @@
 //	registered          expires [refreshed]                     register; expires is in seconds, refreshed true for a renewed binding
 //	unregistered        [reason]                                unregister; the binding was removed, lapsed or lost
 //	registrationFailed  [code] [cause] reason [retryIn]         a REGISTER was refused or came to nothing
+//	degraded            id condition reason                     something is wrong with a call that goes on: unreachable, silent
+//	recovered           id after                                it is all right again, after so many seconds
+//	resumed             asleep                                  the machine slept so many seconds, and everything is checked
+//	roundTrip           server ms                               the OPTIONS of options_interval was answered
 //	calling             id to                                   call: the call exists and has its id
 //	incoming            id from [name] to [replaces]            somebody calls; it rings. replaces is the id of the call that
 //	                                                            ends when this one is answered

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/gosipua/sipua"
-	"github.com/gosipua/sipua/registrar"
 	"github.com/gosipua/sipua/session"
 	"github.com/gosipua/sipua/sip"
 )
@@ -53,10 +52,9 @@ func newPhone(o options, out io.Writer) (*phone, error) {
 	p.ctx, p.cancel = context.WithCancelCause(context.Background())
 	cfg := o.config
 	cfg.Handler = sipua.Handler{
-		Call:         p.incoming,
-		Message:      p.message,
-		Connection:   p.connection,
-		Registration: p.registration,
+		Call:    p.incoming,
+		Message: p.message,
+		Event:   p.reached,
 	}
 	var err error
 	p.ua, err = sipua.NewUA(cfg)
@@ -192,37 +190,40 @@ func readLines(r io.Reader, lines chan<- line, done <-chan struct{}) {
 	}
 }
 
-// connection tells of the WebSocket connection.
-func (p *phone) connection(e sipua.ConnectionEvent) {
-	switch e.State {
-	case sipua.Connected:
-		p.emit("connected", "server", e.Server)
-	case sipua.Disconnected, sipua.ConnectFailed:
-		fields := append([]any{"server", e.Server}, "reason", reasonText(e.Err))
-		if e.State == sipua.ConnectFailed {
-			fields = append(fields, "retryIn", seconds(e.RetryIn))
-		}
-		p.emit("disconnected", fields...)
-	}
-	p.change(func() { p.offline = e.State == sipua.Disconnected || e.State == sipua.ConnectFailed })
-}
-
-// registration tells of the registration.
-func (p *phone) registration(e registrar.Event) {
-	expires := seconds(time.Until(e.Registration.Expires))
+// reached tells how we are reached.
+func (p *phone) reached(e sipua.Event) {
 	switch e.Kind {
-	case registrar.EventRegistered:
-		p.emit("registered", "expires", expires)
-	case registrar.EventRefreshed:
-		p.emit("registered", "expires", expires, "refreshed", true)
-	case registrar.EventUnregistered:
+	case sipua.EventConnecting:
+		p.change(func() { p.offline = false })
+	case sipua.EventConnected:
+		p.emit("connected", "server", e.Server)
+		p.change(func() { p.offline = false })
+	case sipua.EventDisconnected:
+		p.emit("disconnected", "server", e.Server, "reason", reasonText(e.Err))
+		p.change(func() { p.offline = true })
+	case sipua.EventConnectFailed:
+		p.emit("disconnected", "server", e.Server, "reason", reasonText(e.Err), "retryIn", seconds(e.In))
+		p.change(func() { p.offline = true })
+	case sipua.EventRegistered:
+		p.emit("registered", "expires", seconds(time.Until(e.Registration.Expires)))
+	case sipua.EventRefreshed:
+		p.emit("registered", "expires", seconds(time.Until(e.Registration.Expires)), "refreshed", true)
+	case sipua.EventUnregistered:
 		p.emit("unregistered", "reason", reasonText(e.Err))
-	case registrar.EventFailed:
+	case sipua.EventRegisterFailed:
 		fields := reasons(e.Err)
-		if at := e.Registration.RetryAt; !at.IsZero() {
-			fields = append(fields, "retryIn", seconds(time.Until(at)))
+		if e.In > 0 {
+			fields = append(fields, "retryIn", seconds(e.In))
 		}
 		p.emit("registrationFailed", fields...)
+	case sipua.EventCallDegraded:
+		p.emit("degraded", "id", p.idOf(e.Session), "condition", e.Condition.String(), "reason", reasonText(e.Err))
+	case sipua.EventCallRecovered:
+		p.emit("recovered", "id", p.idOf(e.Session), "after", seconds(e.For))
+	case sipua.EventResumed:
+		p.emit("resumed", "asleep", seconds(e.For))
+	case sipua.EventRoundTrip:
+		p.emit("roundTrip", "server", e.Server, "ms", e.For.Milliseconds())
 	}
 }
 
