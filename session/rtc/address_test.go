@@ -18,6 +18,13 @@ import (
 // successor gives e fresh media next to those that it has, and returns both.
 func (e *end) successor() (old, fresh *Media) { return e.media, e.newMedia(e.media) }
 
+// silent counts how often the path was lost for now.
+func (e *end) silent() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.silences
+}
+
 // TestRestartOnAnotherAddress: the path is cut, found silent after 5 s and lost
 // after 30; fresh media over another address bring the audio back, and the
 // application's tracks notice nothing.
@@ -49,7 +56,7 @@ func TestRestartOnAnotherAddress(t *testing.T) {
 		cut.Store(true)
 		moved.Store(true)
 		begun := time.Now()
-		for a.silences == 0 && time.Since(begun) < time.Minute {
+		for a.silent() == 0 && time.Since(begun) < time.Minute {
 			time.Sleep(100 * time.Millisecond)
 		}
 		if took := time.Since(begun); took < 5*time.Second || took > 8*time.Second {

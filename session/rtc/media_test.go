@@ -256,8 +256,8 @@ func TestDisconnected(t *testing.T) {
 		cut.Store(false)
 		time.Sleep(10 * time.Second)
 		wantAudio(t, a, b, true, true)
-		if a.connected != 2 || a.silences != 1 || a.failed() != 0 {
-			t.Errorf("connected %d times, disconnected %d times and failed %d times, want twice, once and never", a.connected, a.silences, a.failed())
+		if a.connected != 2 || a.silent() != 1 || a.failed() != 0 {
+			t.Errorf("connected %d times, disconnected %d times and failed %d times, want twice, once and never", a.connected, a.silent(), a.failed())
 		}
 	})
 }
