@@ -10,6 +10,7 @@ import (
 	"github.com/gosipua/sipua"
 	"github.com/gosipua/sipua/session"
 	"github.com/gosipua/sipua/session/rtc"
+	"github.com/gosipua/sipua/sip"
 )
 
 // TestCallCutWhileItRings: our connection goes while the page rings. On the next one the INVITE is canceled, and the call
@@ -69,4 +70,151 @@ func TestCallCutWhileItRings(t *testing.T) {
 		proxy.welcome()
 		theirs.waitOver()
 	})
+}
+
+// TestCallCutWhileWeRing: somebody calls, and our connection goes while we ring. The call is answered on the next one, or
+// declined, also where that was decided while there was none; either end hangs up. Where the way back is an alias, the
+// caller is of ours: JsSIP goes on with the Contact of the 180, whatever the 200 says.
+//
+// Only a foreign server can judge whether a response that comes on another connection than its request went to is one, and
+// only a foreign caller whether its ACK and BYE find us there.
+func TestCallCutWhileWeRing(t *testing.T) {
+	t.Parallel()
+	t.Run("JsSIP calls", func(t *testing.T) {
+		k := startKamailio(t, kamailioOptions{})
+		r := newRinging(t, k)
+		bob := newPage(t, k, "bob")
+		for _, d := range ringingDecisions() {
+			t.Run(d.name, func(t *testing.T) {
+				theirs := bob.call(aor("alice"), callOptions{})
+				in := r.alice.waitCall()
+				theirs.waitEvent("progress")
+				ours := r.cut(t, in, d)
+				if d.declined {
+					if e := theirs.waitEvent("failed"); e.Status != 486 {
+						t.Errorf("the page's call failed with %+v", e)
+					}
+					return
+				}
+				theirs.waitEvent("confirmed")
+				eventually(t, "the ACK", func() bool { return ours.State() == session.Confirmed })
+				ours.waitAudio(25)
+				theirs.waitAudio(25)
+				if d.byUs {
+					ours.hangup()
+					theirs.waitEvent("ended")
+					return
+				}
+				theirs.hangup()
+				if end := ours.waitEnd(); end.Kind != session.EndBye || !end.Remote {
+					t.Errorf("ended with %+v", end)
+				}
+			})
+		}
+	})
+	t.Run("one of ours calls, way back by alias", func(t *testing.T) {
+		k := startKamailio(t, kamailioOptions{NoGRUU: true, NoOutbound: true})
+		r := newRinging(t, k)
+		dave := newUA(t, k, "dave", sipua.Config{})
+		for _, d := range ringingDecisions() {
+			t.Run(d.name, func(t *testing.T) {
+				theirs := dave.invite("alice", session.CallOptions{}, rtc.Options{Codecs: []string{"PCMU"}})
+				in := r.alice.waitCall()
+				for next(t, "180", theirs.rings) != 180 {
+				}
+				ours := r.cut(t, in, d)
+				if d.declined {
+					if end := theirs.waitEnd(); sip.StatusOf(end) != sip.StatusBusyHere {
+						t.Errorf("the caller's call ended with %+v", end)
+					}
+					return
+				}
+				theirs.waitAnswered()
+				eventually(t, "the ACK", func() bool { return ours.State() == session.Confirmed })
+				ours.waitAudio(25)
+				theirs.waitAudio(25)
+				here, there := theirs, ours
+				if d.byUs {
+					here, there = ours, theirs
+				}
+				here.hangup()
+				if end := there.waitEnd(); end.Kind != session.EndBye || !end.Remote {
+					t.Errorf("ended with %+v", end)
+				}
+			})
+		}
+	})
+}
+
+// ringing is alice, behind a proxy.
+type ringing struct {
+	alice       *testUA
+	k           *kamailio
+	proxy       *faultProxy
+	connections chan sipua.ConnectionState
+}
+
+// ringingDecision is what becomes of a call that rings while there is no connection.
+type ringingDecision struct {
+	name            string
+	meanwhile, byUs bool // decided without a connection, hung up by us
+	declined        bool
+}
+
+func ringingDecisions() []ringingDecision {
+	return []ringingDecision{
+		{name: "answered after, ended by us", byUs: true},
+		{name: "answered after, ended by the caller"},
+		{name: "answered meanwhile, ended by us", meanwhile: true, byUs: true},
+		{name: "answered meanwhile, ended by the caller", meanwhile: true},
+		{name: "declined meanwhile", meanwhile: true, declined: true},
+	}
+}
+
+func newRinging(t *testing.T, k *kamailio) *ringing {
+	t.Helper()
+	r := &ringing{k: k, proxy: startFaultProxy(t, k.WS), connections: make(chan sipua.ConnectionState, 64)}
+	r.alice = newUA(t, k, "alice", sipua.Config{
+		WSServers:                     sipua.Servers(r.proxy.WS),
+		ConnectionRecoveryMinInterval: 200 * time.Millisecond,
+		ConnectionRecoveryMaxInterval: time.Second,
+		Handler:                       sipua.Handler{Connection: func(e sipua.ConnectionEvent) { r.connections <- e.State }},
+	})
+	r.await(t, sipua.Connected)
+	return r
+}
+
+func (r *ringing) await(t *testing.T, want sipua.ConnectionState) {
+	t.Helper()
+	for next(t, want.String(), r.connections) != want {
+	}
+}
+
+// cut ends alice's connection, decides a call and has her registered again.
+func (r *ringing) cut(t *testing.T, in *session.Incoming, d ringingDecision) (ours *uaCall) {
+	t.Helper()
+	r.proxy.refuse()
+	if n := r.proxy.each((*faultConn).cut); n != 1 {
+		t.Errorf("%d connections cut, want 1", n)
+	}
+	r.await(t, sipua.Disconnected)
+	back := func() {
+		r.proxy.welcome()
+		r.await(t, sipua.Connected)
+		r.k.waitBindings(t, "alice", 1)
+	}
+	if !d.meanwhile {
+		back()
+	}
+	if d.declined {
+		if err := in.Reject(sip.StatusBusyHere, nil); err != nil {
+			t.Error(err)
+		}
+	} else {
+		ours = r.alice.answer(in, rtc.Options{})
+	}
+	if d.meanwhile {
+		back()
+	}
+	return ours
 }
