@@ -240,7 +240,7 @@ func (ua *UA) flowUp(regID int, f *transport.Flow) {
 	ua.connection(ConnectionEvent{State: Connected, Server: s, RegID: regID})
 	ua.core.FlowUp(f, core.FlowInfo{
 		RegID: regID, Weight: s.Weight,
-		Server: s.URL, Secure: s.Secure(), Host: host, Port: port, Local: f.LocalAddr().String(),
+		Server: serverName(f), Secure: s.Secure(), Host: host, Port: port, Local: f.LocalAddr().String(),
 	})
 	if !ua.register {
 		ua.ready.done(nil)

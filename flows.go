@@ -64,6 +64,16 @@ func (ua *UA) usedByOther(regID int, s WSServer) bool {
 	return false
 }
 
+// serverName is what tells a connection's server from others for nonces, recovery
+// and logs. It is not what Config.Dial made of it, nor has it a query: there may be
+// a new token in either each time.
+func serverName(f *transport.Flow) string {
+	if s := f.Configured(); s.URL != "" {
+		return s.String()
+	}
+	return f.Server().String()
+}
+
 // leave gives up the connection to a server that does not register us for one to
 // another server, if there is one that is free and did no worse.
 func (ua *UA) leave(servers []WSServer) func(f core.Flow, err error, after time.Duration) {
@@ -73,7 +83,7 @@ func (ua *UA) leave(servers []WSServer) func(f core.Flow, err error, after time.
 			return
 		}
 		for _, s := range servers {
-			if s.URL != flow.Server().URL && !ua.usedByOther(0, s) && !ua.reg.Avoids(s.URL) {
+			if s.URL != flow.Configured().URL && !ua.usedByOther(0, s) && !ua.reg.Avoids(s.String()) {
 				// What else is under way on it did not meet that response.
 				flow.Leave(fmt.Errorf("sipua: the server does not register us: %v", err), after)
 				return

@@ -2,9 +2,13 @@ package sipua_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/gosipua/sipua"
 	"github.com/gosipua/sipua/session"
 	"github.com/gosipua/sipua/session/rtc"
 	"github.com/gosipua/sipua/sip/siptest"
@@ -121,4 +125,43 @@ func TestHungUpWithoutConnection(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestServerIsTheSameWithANewToken: where Config.Dial puts another token into the
+// URL of each attempt it is still the same server that an answer goes to.
+func TestServerIsTheSameWithANewToken(t *testing.T) {
+	inWorld(t, siptest.Options{KeepBranches: true}, func(w *world) {
+		t := w.t
+		var tokens atomic.Int32
+		var seen []string
+		alice := w.phone("alice")
+		bob := w.phone("bob", func(c *sipua.Config) {
+			c.Dial = func(_ context.Context, s sipua.WSServer) (sipua.WSServer, error) {
+				s.URL += fmt.Sprintf("?token=secret%d", tokens.Add(1))
+				return s, nil
+			}
+			c.Trace = func(e sipua.TraceEvent) { seen = append(seen, e.Server) }
+		})
+		call, err := alice.Invite(t.Context(), "bob", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := <-bob.calls
+		bob.without(func() { time.Sleep(3 * time.Second) })
+		if _, err := in.Answer(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := call.WaitAnswered(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := tokens.Load(); n < 2 {
+			t.Errorf("%d tokens were asked for", n)
+		}
+		if err := call.Hangup(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if text := strings.Join(seen, " "); text == "" || strings.Contains(text, "secret") {
+			t.Errorf("traced with servers %q", text)
+		}
+	})
 }

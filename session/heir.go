@@ -21,8 +21,8 @@ const (
 	// servers overtake each other.
 	byeGrace = 2 * time.Second
 	// yield is how long who was called leaves it to the caller to replace the
-	// dialog, so that not both do.
-	yield = replaceLimit + 2*time.Second
+	// dialog, so that not both do. Where they do the caller's INVITE counts.
+	yield = time.Second
 )
 
 // heir is a new dialog that is to take the place of the call's: made by an INVITE
@@ -60,6 +60,7 @@ func (l *leg) replaceable() bool { // [locked]
 // call it may be about to do the same.
 func (s *Session) replaceDialog(l *leg) { // [locked]
 	if s.direction == Inbound {
+		s.setUnreachable(true, ErrUnreachable)
 		l.way.timer = s.after(yield, func() {
 			if l.way.state == wayReplacing && s.heir == nil {
 				s.inherit(l)
@@ -320,6 +321,9 @@ func (s *Session) replacedBy(in *core.Incoming) { // [locked]
 		return
 	case s.heir != nil && s.heir.up:
 		retryLater(in)
+		return
+	case s.heir != nil && s.heir.mayWin() && s.direction == Outbound:
+		in.Reply(sip.StatusRequestPending, "")
 		return
 	}
 	s.heir.giveUp()

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/gosipua/sipua/sip"
@@ -142,7 +143,7 @@ func (l *leg) refreshTarget() { // [locked]
 		return
 	}
 	l.way.due = false
-	if l.allows(sip.UPDATE) && !l.timer.refused {
+	if l.allows(sip.UPDATE) && !l.timer.refused && !l.keepsTarget() {
 		l.sendUpdate(0, func(err error) { l.targetRefreshed(sip.UPDATE, err) })
 		return
 	}
@@ -157,6 +158,10 @@ func (l *leg) refreshTarget() { // [locked]
 		},
 	})
 }
+
+// keepsTarget reports whether the far end takes an UPDATE and not its Contact, as
+// JsSIP does up to 3.13: for a target refresh it has no UPDATE.
+func (l *leg) keepsTarget() bool { return strings.HasPrefix(l.product, "JsSIP") } // [locked]
 
 // targetRefreshed takes what the refresh came to. Each request of ours inside
 // the dialog that carries our Contact is as good.

@@ -487,7 +487,10 @@ func TestCalleeLeavesItToTheCaller(t *testing.T) {
 		r.response(200, sip.INVITE)
 		bob.send(sip.ACK, "")
 		r.moves()
-		time.Sleep(10*time.Second - time.Millisecond)
+		if !s.Condition().Unreachable {
+			r.t.Error("the far end is not said to be cut off")
+		}
+		time.Sleep(time.Second - time.Millisecond)
 		r.silence()
 		return s, bob
 	}
@@ -641,5 +644,61 @@ func TestOneOfferForPathAndTarget(t *testing.T) {
 		if s.Media() == before {
 			t.Error("the media are the old ones")
 		}
+	})
+}
+
+// TestBothReplaceTheDialog: of two INVITEs that cross the caller's counts.
+func TestBothReplaceTheDialog(t *testing.T) {
+	bubble(t, func(r *rig) {
+		s, bob := r.upWith(updates, knowsReplaces, outboundRoute)
+		r.moves()
+		ours := r.replaceInvite(bob)
+		anew := r.caller()
+		anew.local = anew.local.WithTag("anew")
+		anew.send(sip.INVITE, sdp("bob-anew"), sip.Field{Name: "Replaces", Value: bob.replaces()})
+		r.response(491, sip.INVITE)
+		r.answer(ours, 200, "n", sdp("bob-anew"))
+		r.request(sip.ACK)
+		r.silence()
+		if s.Dialog().RemoteTag != "n" {
+			t.Errorf("dialog %v", s.Dialog())
+		}
+	})
+	bubble(t, func(r *rig) {
+		bob := r.caller()
+		in, _ := bob.ring(sdp("bob"), updates, knowsReplaces, outboundRoute)
+		s, err := in.Answer(r.t.Context(), nil)
+		r.must(err)
+		r.response(200, sip.INVITE)
+		bob.send(sip.ACK, "")
+		r.moves()
+		time.Sleep(time.Second)
+		ours := r.replaceInvite(bob)
+		r.answer(ours, 100, "", "")
+		anew := r.caller()
+		anew.local = anew.local.WithTag("anew")
+		anew.send(sip.INVITE, sdp("bob-anew"), sip.Field{Name: "Replaces", Value: bob.replaces()})
+		r.answer(r.request(sip.CANCEL), 200, "", "")
+		anew.remote = r.response(200, sip.INVITE).To()
+		r.answer(r.request(sip.BYE), 200, "", "")
+		anew.send(sip.ACK, "")
+		r.refuse(ours, 491)
+		time.Sleep(time.Minute)
+		r.silence()
+		if s.State() != session.Confirmed || s.Dialog().RemoteTag != "anew" || s.Condition().Degraded() {
+			t.Errorf("state %v, dialog %v, condition %+v", s.State(), s.Dialog(), s.Condition())
+		}
+	})
+}
+
+// TestJsSIPIsRefreshedByReinvite: it takes UPDATE, but not the Contact in it.
+func TestJsSIPIsRefreshedByReinvite(t *testing.T) {
+	bubble(t, func(r *rig) {
+		r.upWith(updates, sip.Field{Name: "User-Agent", Value: "JsSIP 3.13.8"})
+		r.moves()
+		req := r.request(sip.INVITE)
+		r.answer(req, 200, "", sdp("bob"))
+		r.request(sip.ACK)
+		r.silence()
 	})
 }

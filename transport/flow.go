@@ -102,6 +102,10 @@ func (f *Flow) ID() uint64 { return f.id }
 // Server returns the server the flow is connected to, as Options.Dial returned it.
 func (f *Flow) Server() Server { return f.server }
 
+// Configured returns the same server as Options.Servers has it, before Options.Dial
+// changed it: what tells servers apart where Dial puts a new token into each URL.
+func (f *Flow) Configured() Server { return f.pool.opt.Servers[f.index] }
+
 // LocalAddr returns our address of the connection. Behind a proxy or NAT it is not
 // the one the server sees.
 func (f *Flow) LocalAddr() net.Addr { return f.conn.LocalAddr() }
