@@ -1,10 +1,13 @@
 package sipua_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
+	"github.com/gosipua/sipua"
+	"github.com/gosipua/sipua/session"
 	"github.com/gosipua/sipua/sip/siptest"
 )
 
@@ -109,5 +112,49 @@ func TestNoServerForAWhile(t *testing.T) {
 			w.t.Error(err)
 		}
 		<-b.Context().Done()
+	})
+}
+
+// TestEventsOfADegradedCall: a call whose far end cannot reach us any more, and
+// takes no new dialog, says so until it does.
+func TestEventsOfADegradedCall(t *testing.T) {
+	inWorld(t, siptest.Options{RecordRoute: true, StrictFlows: true}, func(w *world) {
+		t := w.t
+		events := newStream()
+		alice := w.phone("alice", events.into)
+		bob := w.phone("bob", func(c *sipua.Config) { c.AskOnReplacement = true })
+		a, b := alice.talk(bob)
+		begun := time.Now()
+		alice.cut()
+		asked := <-bob.calls
+		if asked.Replaces() != b.Session {
+			t.Error("the call that came does not want the place of the other")
+		}
+		if err := asked.Reject(603, nil); err != nil {
+			t.Fatal(err)
+		}
+		all := events.until(sipua.EventCallDegraded)
+		e := all[len(all)-1]
+		if e.Session != a.Session || !e.Condition.Unreachable || !errors.Is(e.Err, session.ErrUnreachable) || a.State() != session.Confirmed {
+			t.Errorf("degraded: %v", e)
+		}
+		a.say("still")
+		b.hear("still")
+		answer := bob.answers()
+		all = events.until(sipua.EventCallRecovered)
+		e = all[len(all)-1]
+		if took := time.Since(begun); e.Session != a.Session || e.For <= 0 || e.For > took {
+			t.Errorf("recovered within %v: %v", took, e)
+		}
+		anew := answer()
+		if b.State() != session.Terminated {
+			t.Errorf("state of the call replaced: %v", b.State())
+		}
+		anew.say("again")
+		a.hear("again")
+		if err := anew.Hangup(t.Context()); err != nil {
+			t.Error(err)
+		}
+		<-a.Context().Done()
 	})
 }

@@ -19,7 +19,6 @@ type drill struct {
 	flows   bool // the subject is registered over two connections, one past the proxy, which JsSIP cannot be
 	stays   bool // the connection outlives it
 	replace bool // the way back is only opened by a new dialog in the place of the old one
-	toPages bool // no page makes a call: of JsSIP that called we know that it has UPDATE, from which it takes no new Contact
 	deaf    bool // the pages take no INVITE with Replaces, as JsSIP by itself does not: their calls go on without a way back
 	digits  bool // a digit is sent in every call, by INFO, while there is no connection
 	fault   func(*stage)
@@ -34,7 +33,7 @@ var drills = []drill{
 	},
 	{
 		name: "cut, way back by alias", options: kamailioOptions{NoGRUU: true, NoOutbound: true},
-		toPages: true, fault: (*stage).cut,
+		fault: (*stage).cut,
 	},
 	{name: "reset (RST)", fault: func(s *stage) { s.hit((*faultConn).reset) }},
 	{name: "stalled", fault: func(s *stage) { s.spoil(trouble{Stall: bothWays}) }},
