@@ -1,6 +1,8 @@
 package session
 
 import (
+	"time"
+
 	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/sip/core"
 	"github.com/gosipua/sipua/sip/dialog"
@@ -26,19 +28,65 @@ func (s *Session) byeTo(d *dialog.Dialog, done func()) { // [locked]
 // not be. The far end goes on as long as it does not know: the BYE waits for a
 // flow, and leaves again on the next one when that is lost before the answer.
 func (s *Session) finishDialog(d *dialog.Dialog, bye *sip.Request, done func()) { // [locked]
+	f := &farewell{m: s.m, patience: patience{since: time.Now()}}
 	over := func() {
 		s.letGo(d)
-		done()
+		f.over()
+		if done != nil {
+			done()
+			done = nil
+		}
 	}
-	s.m.core.Send(&core.Outgoing{
+	f.bye = &core.Outgoing{
 		Request: bye, Dialog: d, Wait: core.Forever, Repeat: true,
 		OnResponse: func(res *sip.Response) {
 			if res.StatusCode().IsFinal() {
+				f.again(res.StatusCode())
 				over()
 			}
 		},
 		OnFail: func(error) { over() },
+	}
+	s.m.core.Send(f.bye)
+}
+
+// farewell is a BYE to a far end that may have lost its connection. For us the
+// dialog is over with any answer (RFC 3261 §15.1.1); a far end that comes back would
+// go on with a call of which nobody is left.
+type farewell struct {
+	m        *Manager
+	bye      *core.Outgoing
+	patience patience
+	timer    *core.Timer // until it is sent again
+}
+
+// again sends the BYE once more after a while, if a server on the way does not
+// know for now where the far end is.
+func (f *farewell) again(code sip.StatusCode) { // [locked]
+	f.timer = nil
+	switch code {
+	case sip.StatusNotFound, sip.StatusFlowFailed, sip.StatusTemporarilyUnavailable:
+	default:
+		return
+	}
+	wait := f.patience.pause()
+	if f.m.closed != nil || time.Since(f.patience.since)+wait >= f.m.core.RecoveryLimit() {
+		return
+	}
+	f.m.farewells[f] = struct{}{}
+	f.timer = f.m.core.After(wait, func() {
+		f.timer = nil
+		if !f.bye.Again(func(*sip.Request) {}) {
+			f.over()
+		}
 	})
+}
+
+// over forgets a BYE that is not to be sent again.
+func (f *farewell) over() { // [locked]
+	if f.timer == nil {
+		delete(f.m.farewells, f)
+	}
 }
 
 // receiveBye takes the BYE of the call or of one of its forks, which is always

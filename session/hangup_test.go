@@ -334,3 +334,57 @@ func TestFailedCallSaysWhyInBYE(t *testing.T) {
 		})
 	}
 }
+
+// TestHangupOfAFarEndThatIsAway: for us the call is over with any answer. The BYE
+// goes again for a while where a server does not know for now where the far end is.
+func TestHangupOfAFarEndThatIsAway(t *testing.T) {
+	for _, code := range []sip.StatusCode{404, 430, 480} {
+		bubble(t, func(r *rig) {
+			s, _ := r.talk("b")
+			result := start(func() error { return s.Hangup(r.t.Context()) })
+			first := r.request(sip.BYE)
+			r.answer(first, code, "", "")
+			r.must(<-result)
+			for i, longest := range []time.Duration{1, 2, 4} {
+				longest *= time.Second
+				time.Sleep(longest*3/4 - time.Millisecond)
+				r.silence()
+				time.Sleep(longest/4 + time.Millisecond)
+				again := r.request(sip.BYE)
+				if again.CSeq().Seq != first.CSeq().Seq+uint32(i)+1 {
+					t.Errorf("BYE again has CSeq %v", again.CSeq())
+				}
+				if i < 2 {
+					r.answer(again, code, "", "")
+				} else {
+					r.answer(again, 200, "", "")
+				}
+			}
+			time.Sleep(time.Minute)
+			r.silence()
+		})
+	}
+	bubble(t, func(r *rig) { // for good
+		s, _ := r.talk("b")
+		start(func() error { return s.Hangup(r.t.Context()) })
+		tries, begun := 0, time.Now()
+		for time.Since(begun) < 2*time.Minute {
+			if req, ok := r.next().(*sip.Request); ok {
+				tries++
+				r.answer(req, 480, "", "")
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		if tries < 5 || tries > 8 {
+			t.Errorf("%d tries", tries)
+		}
+	})
+	bubble(t, func(r *rig) { // and with the UA
+		s, _ := r.talk("b")
+		start(func() error { return s.Hangup(r.t.Context()) })
+		r.answer(r.request(sip.BYE), 480, "", "")
+		r.calls.Close()
+		time.Sleep(time.Minute)
+		r.silence()
+	})
+}

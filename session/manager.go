@@ -109,13 +109,14 @@ type Manager struct {
 	logs *core.Queue
 
 	// guarded by the core's mutex
-	sessions map[*Session]struct{}    // until nothing of them is left on the wire
-	live     int                      // of them, those that are not over for the application
-	idle     []chan struct{}          // closed when sessions is empty
-	closed   error                    // no new calls
-	refs     map[*references]struct{} // that have a subscription
-	ended    endedDialogs
-	flows    flowPaths
+	sessions  map[*Session]struct{}    // until nothing of them is left on the wire
+	live      int                      // of them, those that are not over for the application
+	idle      []chan struct{}          // closed when sessions is empty
+	closed    error                    // no new calls
+	refs      map[*references]struct{} // that have a subscription
+	ended     endedDialogs
+	farewells map[*farewell]struct{} // that are to be sent again
+	flows     flowPaths
 }
 
 // NewManager returns a Manager and takes over the core's INVITE requests, and
@@ -144,7 +145,7 @@ func NewManager(o Options) *Manager {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	m := &Manager{core: o.Core, o: o, logs: o.Core.NewQueue(nil), sessions: map[*Session]struct{}{}, refs: map[*references]struct{}{}}
+	m := &Manager{core: o.Core, o: o, logs: o.Core.NewQueue(nil), sessions: map[*Session]struct{}{}, refs: map[*references]struct{}{}, farewells: map[*farewell]struct{}{}}
 	o.Core.Lock()
 	defer o.Core.Unlock()
 	if o.SessionTimers {
@@ -227,6 +228,10 @@ func (m *Manager) Close() {
 	}
 	for r := range m.refs {
 		r.gone(net.ErrClosed)
+	}
+	for f := range m.farewells {
+		f.timer.Stop()
+		delete(m.farewells, f)
 	}
 }
 
