@@ -170,8 +170,10 @@ type Config struct {
 	// of RFC 3261 §17.1.1.2.
 	RecoveryLimit time.Duration `json:"recovery_limit"`
 
-	// FailBack returns to a heavier server once it can be reached again, while no
-	// call is up. Default false. From sipua; see [transport.Options].
+	// FailBack returns to a heavier server once it can be reached again, while
+	// nothing is under way: no call, no request without its final response either
+	// way, no transfer that is reported on. Default false. From sipua; see
+	// [transport.Options].
 	FailBack bool `json:"fail_back"`
 
 	// ConnectTimeout bounds one connection attempt: Dial, TCP, TLS and handshake.

@@ -27,8 +27,8 @@ func TestDeadConnectionIsNoticed(t *testing.T) {
 			func(s *siptest.Server) { s.Blackhole(true) }, 2 * time.Second, transport.ErrNoPong},
 		{"the way out is dead", nil, func(s *siptest.Server) { s.BlackholeIn(true) }, 9 * time.Second, transport.ErrNoPong},
 		{"stall", nil, func(s *siptest.Server) { s.Stall(true) }, 8 * time.Second, transport.ErrStalled},
-		{"stall, in a hurry", func(c *sipua.Config) { c.WriteTimeout = 3 * time.Second },
-			func(s *siptest.Server) { s.Stall(true) }, 3 * time.Second, transport.ErrStalled},
+		{"stall, in a hurry", func(c *sipua.Config) { c.WriteTimeout = 2 * time.Second },
+			func(s *siptest.Server) { s.Stall(true) }, 2 * time.Second, transport.ErrStalled},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inWorld(t, siptest.Options{}, func(w *world) {

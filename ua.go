@@ -129,12 +129,21 @@ func supported(cfg *Config) []string {
 // accepted are the bodies that a UA reads.
 var accepted = []string{"application/sdp", "multipart/mixed", "multipart/alternative", "application/dtmf-relay"}
 
-// failBack tells the pool whether it may leave a server that works.
+// failBack tells the pool whether it may leave a server that works: while nothing
+// is under way that would be lost with the connection.
 func (ua *UA) failBack(wanted bool) func() bool {
 	if !wanted {
 		return nil
 	}
-	return func() bool { return !ua.calls.Busy() }
+	return func() bool {
+		if ua.calls.Busy() {
+			return false
+		}
+		ua.core.Lock()
+		defer ua.core.Unlock()
+		h := ua.core.Holdings()
+		return h.Dialogs == 0 && h.Transactions == 0 && h.Parked == 0
+	}
 }
 
 func (ua *UA) wireRegistrar(cfg *Config) {

@@ -57,8 +57,8 @@ type Options struct {
 	MaxQueue   int // bytes waiting to be written to one flow; default 1 MiB, at least MaxMessage
 
 	// FailBack, if set, is asked now and then while the flow is to a server lighter
-	// than another one; true means that the flow may move now (no call is up). The
-	// heavier server is connected first; the flow in use ends when it is up and
+	// than another one; true means that the flow may move now (nothing is under way).
+	// The heavier server is connected first; the flow in use ends when it is up and
 	// FailBack has said true again. A server whose flows are lost within ten times
 	// RecoveryMax is returned to less often each time, at last once in half an hour to
 	// an hour. It must not block.
