@@ -33,6 +33,30 @@ func TestRequestsEndWithTheCall(t *testing.T) {
 	})
 }
 
+// TestRequestWaitsForConnection: what is sent while there is none leaves with the
+// next, once, until RecoveryLimit.
+func TestRequestWaitsForConnection(t *testing.T) {
+	for _, x := range sendings() {
+		bubble(t, func(r *rig) {
+			s, _ := r.talk("b")
+			r.down()
+			result := start(func() error { return x.send(r.t.Context(), s) })
+			time.Sleep(32*time.Second - time.Millisecond)
+			r.silence()
+			r.up()
+			req := r.request(x.method)
+			time.Sleep(20 * time.Second)
+			r.silence()
+			r.refuse(req, 400)
+			if err := <-result; !errors.Is(err, sip.StatusBadRequest) || s.State() != session.Confirmed {
+				t.Errorf("%s: %v, state %v", x.method, err, s.State())
+			}
+			time.Sleep(time.Minute)
+			r.silence()
+		})
+	}
+}
+
 // TestRequestWithoutConnection: it waits for one, but not for ever.
 func TestRequestWithoutConnection(t *testing.T) {
 	bubble(t, func(r *rig) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -130,6 +131,47 @@ func TestFaultsOfAttempts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The dialer is given the name with each attempt, never an address of before: what
+// the DNS says by then is followed, at the instant of the loss or of the next attempt.
+func TestNameMovesElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const second = time.Second
+		before, after, o := twoServers(t)
+		var behind atomic.Pointer[siptest.Server]
+		behind.Store(before)
+		o.Servers = servers("ws://sip.test")
+		o.RecoveryMin, o.RecoveryMax = 2*second, 2*second // no room for jitter
+		o.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if addr != "sip.test:80" {
+				t.Errorf("dialed %q", addr)
+			}
+			return behind.Load().DialContext(ctx, network, addr)
+		}
+		_, r := start(t, o)
+		r.until("up")
+		time.Sleep(time.Minute)
+
+		behind.Store(after)
+		time.Sleep(time.Minute)
+		r.none(t) // the connection is as good as before
+		before.Drop()
+		down := r.next(t, "down")
+		if up := r.until("up"); !up.at.Equal(down.at) || len(after.Conns()) != 1 {
+			t.Errorf("up %v after the loss, %d connections to the new address", up.at.Sub(down.at), len(after.Conns()))
+		}
+
+		time.Sleep(time.Minute)
+		after.Refuse(siptest.Refusal{})
+		after.Drop()
+		down = r.next(t, "down")
+		time.Sleep(3 * second) // attempts at 0 s and 2 s
+		behind.Store(before)
+		if up := r.until("up"); up.at.Sub(down.at) != 4*second || len(before.Conns()) != 1 {
+			t.Errorf("up %v after the loss, %d connections to the new address", up.at.Sub(down.at), len(before.Conns()))
+		}
+	})
 }
 
 // Retry tells of the next attempt after each loss and failure, before it begins.
