@@ -174,7 +174,9 @@ func (c *soakCall) judge(troubled bool) outcome {
 	case byes(ended, false) && byes(other, true):
 		return outcome{"up and hung up, BYE seen by the other side", false}
 	case byes(ended, false) && gone(other):
-		return outcome{"up and hung up, the other side heard of it by 481", !troubled}
+		return outcome{"up and hung up, the other side was told when it asked", !troubled}
+	case byes(ended, false) && c.plan.audio && silent(ended, other):
+		return outcome{"up and hung up, the other side heard nothing any more", !troubled}
 	}
 	return outcome{fmt.Sprintf("lost: the caller's side ended %s, the callee's %s", ends(c.caller), ends(c.callee)), true}
 }
@@ -194,6 +196,16 @@ func (c *soakCall) judgeFailed(end *session.EndError, troubled bool) outcome {
 		return outcome{"not set up: " + name, true}
 	}
 	return outcome{"not set up: " + name, !troubled}
+}
+
+// silent reports whether other ended, after ended had hung up, for want of media.
+func silent(ended, other *side) bool {
+	if len(ended.sessions) != 1 || len(other.sessions) != 1 || other.ends[0].Kind != session.EndMediaFailed {
+		return false
+	}
+	_, first := ended.sessions[0].Times()
+	_, then := other.sessions[0].Times()
+	return first.Before(then)
 }
 
 // sound reports whether there was any. The call is over.
