@@ -121,7 +121,7 @@ func (sd *side) note(what string, err error) {
 	sd.odd = append(sd.odd, fmt.Errorf("%s: %w", what, err))
 }
 
-// hangUp ends the call from this side.
+// hangUp ends the call from this side. That may take longer than anybody would wait.
 func (sd *side) hangUp() {
 	s := sd.now()
 	if s == nil {
@@ -129,7 +129,7 @@ func (sd *side) hangUp() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), hangupLimit)
 	defer cancel()
-	if err := s.Hangup(ctx); err != nil {
+	if err := s.Hangup(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		sd.note("Hangup", err)
 	}
 }
@@ -176,8 +176,10 @@ func (c *soakCall) judge(troubled bool) outcome {
 		return outcome{"up and hung up, BYE seen by the other side", false}
 	case byes(ended, false) && gone(other):
 		return outcome{"up and hung up, the other side was told when it asked", !troubled}
-	case byes(ended, false) && c.plan.audio && silent(ended, other):
+	case byes(ended, false) && c.plan.audio && endedAfter(ended, other, session.EndMediaFailed):
 		return outcome{"up and hung up, the other side heard nothing any more", !troubled}
+	case byes(ended, false) && endedAfter(ended, other, session.EndNoACK):
+		return outcome{"up and hung up, the other side had no ACK", !troubled}
 	}
 	return outcome{fmt.Sprintf("lost: the caller's side ended %s, the callee's %s", ends(c.caller), ends(c.callee)), true}
 }
@@ -199,9 +201,9 @@ func (c *soakCall) judgeFailed(end *session.EndError, troubled bool) outcome {
 	return outcome{"not set up: " + name, !troubled}
 }
 
-// silent reports whether other ended, after ended had hung up, for want of media.
-func silent(ended, other *side) bool {
-	if len(ended.sessions) != 1 || len(other.sessions) != 1 || other.ends[0].Kind != session.EndMediaFailed {
+// endedAfter reports whether other ended in a way by itself, after ended had hung up and its BYE did not get through.
+func endedAfter(ended, other *side, kind session.EndKind) bool {
+	if len(ended.sessions) != 1 || len(other.sessions) != 1 || other.ends[0].Kind != kind {
 		return false
 	}
 	_, first := ended.sessions[0].Times()

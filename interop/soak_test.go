@@ -31,7 +31,7 @@ const (
 	idleLimit      = 2 * time.Minute // until nothing of the last call is left
 	goroutineSlack = 20              // of the processes and the run itself
 	heapSlack      = 8 << 20         // bytes
-	showCalls      = 3               // whose messages are printed where they end wrongly
+	showCalls      = 10              // whose messages are printed where they end wrongly
 )
 
 // soak is the run.

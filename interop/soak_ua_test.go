@@ -30,7 +30,7 @@ const (
 	afterEffect = 40 * time.Second  // after a fault, in which what fails may be due to it
 	lateLimit   = 25 * time.Second  // in which an INVITE may still come in that a fault held up
 	soundLimit  = 8 * time.Second   // until there is sound, if there is to be any
-	callLimit   = 3 * time.Minute   // of a call from its beginning until both sides are over
+	callLimit   = 5 * time.Minute   // of a call from its beginning until both sides are over
 )
 
 // fleet are UAs that share a Kamailio.
@@ -290,7 +290,8 @@ func (sd *side) answer(in *session.Incoming) bool {
 func (s *soak) settle(c *soakCall) {
 	troubled := func() bool { return c.caller.ua.troubledSince(c.begun) || c.callee.ua.troubledSince(c.begun) }
 	for last := time.Now(); ; time.Sleep(100 * time.Millisecond) {
-		if c.caller.engaged() || c.callee.engaged() {
+		engaged := c.caller.engaged() || c.callee.engaged()
+		if engaged {
 			last = time.Now()
 		}
 		late := time.Second
@@ -300,7 +301,7 @@ func (s *soak) settle(c *soakCall) {
 		if time.Since(last) > late {
 			break
 		}
-		if time.Since(c.begun) > callLimit {
+		if engaged && time.Since(c.begun) > callLimit {
 			c.caller.note("over", fmt.Errorf("not within %v: caller %s, callee %s", callLimit, c.caller.states(), c.callee.states()))
 			for _, sd := range []*side{c.caller, c.callee} {
 				if now := sd.now(); now != nil {
