@@ -29,10 +29,7 @@ func (s *Session) byeTo(d *dialog.Dialog, done func()) { // [locked]
 // flow, and leaves again on the next one when that is lost before the answer.
 func (s *Session) finishDialog(d *dialog.Dialog, bye *sip.Request, done func()) { // [locked]
 	f := &farewell{m: s.m, patience: patience{since: time.Now()}}
-	over := func(heard bool) {
-		if !heard {
-			s.m.ended.unheard(d)
-		}
+	over := func() {
 		s.letGo(d)
 		f.over()
 		if done != nil {
@@ -43,12 +40,12 @@ func (s *Session) finishDialog(d *dialog.Dialog, bye *sip.Request, done func()) 
 	f.bye = &core.Outgoing{
 		Request: bye, Dialog: d, Wait: core.Forever, Repeat: true,
 		OnResponse: func(res *sip.Response) {
-			if code := res.StatusCode(); code.IsFinal() {
-				f.again(code)
-				over(code.IsSuccess() || code == sip.StatusCallDoesNotExist)
+			if res.StatusCode().IsFinal() {
+				f.again(res.StatusCode())
+				over()
 			}
 		},
-		OnFail: func(error) { over(false) },
+		OnFail: func(error) { over() },
 	}
 	s.m.core.Send(f.bye)
 }

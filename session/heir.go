@@ -191,17 +191,10 @@ func (h *heir) success(res *sip.Response) { // [locked]
 // mayWin reports whether the far end may be about to answer ours.
 func (h *heir) mayWin() bool { return h.out != nil && !h.up && !h.canceled }
 
-// failed ends an INVITE that came to nothing. The far end that declines it says
-// that the dialog has ended (RFC 3891 §3): it has hung up, and its BYE did not
-// find us. A 481 may mean no more than that a server in between has other names
-// for the dialog.
+// failed ends an INVITE that came to nothing.
 func (h *heir) failed(err error) { // [locked]
 	if h.up {
 		return
-	}
-	var refusal *sip.ResponseError
-	if errors.As(err, &refusal) && refusal.StatusCode() == sip.StatusDecline && !h.old.fromServer(refusal.Response) {
-		h.s.step(inDialogGone, event{end: &EndError{Remote: true, Kind: EndDialogError, Err: err}})
 	}
 	h.forget(err)
 }

@@ -117,7 +117,6 @@ var errAnswered = errors.New("session: the call to replace was answered")
 type endedDialogs struct { // guarded by the core's mutex
 	last [64]endedDialog
 	next int
-	lost []endedDialog // whose BYE did not reach the far end, oldest first
 }
 
 type endedDialog struct {
@@ -125,34 +124,21 @@ type endedDialog struct {
 	at time.Time
 }
 
-const (
-	// endedMemory is how long an INVITE that names the dialog may be under way
-	// (Timer B).
-	endedMemory = 64 * t1
-	// lostMemory is how long a far end may look for its way back that does not know
-	// that the dialog has ended, and lostMost how many there are of these.
-	lostMemory = 2 * probeLast
-	lostMost   = 1024
-)
+// endedMemory is how long an INVITE that names the dialog may be under way
+// (Timer B).
+const endedMemory = 64 * t1
 
 func (e *endedDialogs) add(d *dialog.Dialog) { // [locked]
 	e.last[e.next] = endedDialog{d.ID(), time.Now()}
 	e.next = (e.next + 1) % len(e.last)
 }
 
-// unheard adds a dialog whose end the far end has not confirmed.
-func (e *endedDialogs) unheard(d *dialog.Dialog) { // [locked]
-	old := 0
-	for old < len(e.lost) && (time.Since(e.lost[old].at) >= lostMemory || len(e.lost)-old >= lostMost) {
-		old++
-	}
-	e.lost = append(slices.Delete(e.lost, 0, old), endedDialog{d.ID(), time.Now()})
-}
-
 func (e *endedDialogs) has(r sip.Replaces) bool { // [locked]
-	want := dialog.ID{CallID: r.CallID, LocalTag: r.ToTag, RemoteTag: r.FromTag}
-	within := func(all []endedDialog, memory time.Duration) bool {
-		return slices.ContainsFunc(all, func(o endedDialog) bool { return o.id == want && time.Since(o.at) < memory })
+	want := endedDialog{id: dialog.ID{CallID: r.CallID, LocalTag: r.ToTag, RemoteTag: r.FromTag}}
+	for _, o := range e.last {
+		if o.id == want.id && time.Since(o.at) < endedMemory {
+			return true
+		}
 	}
-	return within(e.last[:], endedMemory) || within(e.lost, lostMemory)
+	return false
 }

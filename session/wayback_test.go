@@ -421,48 +421,6 @@ func TestFarEndForgotTheCall(t *testing.T) {
 	}
 }
 
-// TestFarEndHungUpUnheard: a BYE that did not find us is told of by who declines to
-// have the dialog replaced; a server in between knows nothing of it.
-func TestFarEndHungUpUnheard(t *testing.T) {
-	phone, proxy := sip.Field{Name: "Server", Value: "phone"}, sip.Field{Name: "Server", Value: "proxy"}
-	bubble(t, func(r *rig) {
-		s, bob := r.upWith(updates, knowsReplaces, outboundRoute, phone)
-		r.moves()
-		r.refuse(r.replaceInvite(bob), 603, proxy)
-		r.impaired(s)
-		time.Sleep(30 * time.Second)
-		r.refuse(r.replaceInvite(bob), 603, phone)
-		r.answer(r.request(sip.BYE), 481, "", "")
-		r.ended(s, session.EndDialogError, true)
-	})
-}
-
-// TestByeUnheardIsRemembered: who looks for its way back into a call, and has
-// not heard that it is over, is told so for as long as it may look.
-func TestByeUnheardIsRemembered(t *testing.T) {
-	for _, c := range []struct {
-		bye  sip.StatusCode
-		wait time.Duration
-		want sip.StatusCode
-	}{
-		{200, 31 * time.Second, 603},
-		{200, 33 * time.Second, 481},
-		{481, 33 * time.Second, 481},
-		{430, 9 * time.Minute, 603},
-		{430, 11 * time.Minute, 481},
-	} {
-		bubble(t, func(r *rig) {
-			s, bob := r.talk("b")
-			start(func() error { return s.Hangup(r.t.Context()) })
-			r.answer(r.request(sip.BYE), c.bye, "", "")
-			r.ended(s, session.EndBye, false)
-			time.Sleep(c.wait)
-			r.carol(bob.replaces())
-			r.response(c.want, sip.INVITE)
-		})
-	}
-}
-
 // TestByeMeetsReplaces: the BYE that a far end sends because of our INVITE may
 // overtake its 2xx. One that is meant ends the call.
 func TestByeMeetsReplaces(t *testing.T) {
