@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -133,14 +134,19 @@ func TestServerIsTheSameWithANewToken(t *testing.T) {
 	inWorld(t, siptest.Options{KeepBranches: true}, func(w *world) {
 		t := w.t
 		var tokens atomic.Int32
-		var seen []string
+		var mu sync.Mutex
+		var seen []string // guarded by mu
 		alice := w.phone("alice")
 		bob := w.phone("bob", func(c *sipua.Config) {
 			c.Dial = func(_ context.Context, s sipua.WSServer) (sipua.WSServer, error) {
 				s.URL += fmt.Sprintf("?token=secret%d", tokens.Add(1))
 				return s, nil
 			}
-			c.Trace = func(e sipua.TraceEvent) { seen = append(seen, e.Server) }
+			c.Trace = func(e sipua.TraceEvent) {
+				mu.Lock()
+				defer mu.Unlock()
+				seen = append(seen, e.Server)
+			}
 		})
 		call, err := alice.Invite(t.Context(), "bob", nil)
 		if err != nil {
@@ -160,6 +166,8 @@ func TestServerIsTheSameWithANewToken(t *testing.T) {
 		if err := call.Hangup(t.Context()); err != nil {
 			t.Error(err)
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		if text := strings.Join(seen, " "); text == "" || strings.Contains(text, "secret") {
 			t.Errorf("traced with servers %q", text)
 		}
