@@ -28,6 +28,7 @@ type plan struct {
 	byCallee bool          // who hangs up
 	hold     bool          // the caller holds and resumes meanwhile
 	audio    bool          // real media
+	again    bool          // it may be placed again
 }
 
 // soakCall is a call of the soak from its beginning until it is accounted for.

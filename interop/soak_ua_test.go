@@ -136,6 +136,7 @@ func (u *soakUA) callAround() {
 			byCallee: u.dice.IntN(2) == 0,
 			hold:     u.dice.IntN(4) == 0,
 			audio:    u.dice.IntN(30) == 0,
+			again:    u.dice.IntN(2) == 0,
 		}
 		switch u.dice.IntN(20) {
 		case 0:
@@ -150,7 +151,7 @@ func (u *soakUA) callAround() {
 // call makes a call and accounts for it, or has that done where it takes longer.
 func (u *soakUA) call(to *soakUA, p plan) {
 	c := u.soak.ledger.begin(u, to, p)
-	o := &session.CallOptions{Headers: []sip.Field{{Name: soakField, Value: fmt.Sprint(c.id)}}, RingTimeout: 60 * time.Second}
+	o := &session.CallOptions{Headers: []sip.Field{{Name: soakField, Value: fmt.Sprint(c.id)}}, RingTimeout: 60 * time.Second, PlaceAgain: p.again}
 	var audio *uaCall
 	if p.audio {
 		audio = soakAudio()

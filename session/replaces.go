@@ -53,11 +53,20 @@ func (m *Manager) receiveReplaces(in *core.Incoming, r sip.Replaces, d *dialog.D
 		in.Reply(sip.StatusCallDoesNotExist, "")
 	case d.State() == dialog.Confirmed && r.EarlyOnly:
 		in.Reply(sip.StatusBusyHere, "")
-	case !m.o.AskOnReplacement && s.usage.state == Confirmed && call.leg == s.leg && s.sameParty(in.Request()):
+	case !m.o.AskOnReplacement && call.mayBeReplaced() && s.sameParty(in.Request()):
+		call.leg.acknowledged()
 		s.replacedBy(in)
 	default:
 		m.receiveCall(in, s, r.EarlyOnly)
 	}
+}
+
+// mayBeReplaced reports whether the far end may have another dialog in the place of
+// this one. It may be that the ACK to our 2xx was lost with its connection: who
+// wants to replace the dialog has had that. An answer in the ACK is missed.
+func (d inDialog) mayBeReplaced() bool { // [locked]
+	st := d.s.usage.state
+	return d.leg == d.s.leg && (st == Confirmed || st == Accepted && d.leg.oa.state != oaOffered)
 }
 
 // replacing notes that s wants the place of old.

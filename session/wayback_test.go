@@ -585,6 +585,29 @@ func TestFarEndReplacesItsDialog(t *testing.T) {
 	})
 }
 
+// TestReplacedBeforeTheACK: a far end that wants another dialog in the place of
+// one has the 2xx of that, though its ACK was lost with the connection.
+func TestReplacedBeforeTheACK(t *testing.T) {
+	bubble(t, func(r *rig) {
+		bob := r.caller()
+		in, _ := bob.ring(sdp("bob"))
+		s, res := r.answerCall(in)
+		bob.remote = res.To()
+		time.Sleep(100 * time.Millisecond)
+		anew := r.caller()
+		anew.local = anew.local.WithTag("anew")
+		anew.send(sip.INVITE, sdp("bob-anew"), sip.Field{Name: "Replaces", Value: bob.replaces()})
+		anew.remote = r.response(200, sip.INVITE).To()
+		r.answer(r.request(sip.BYE), 200, "", "")
+		anew.send(sip.ACK, "")
+		time.Sleep(time.Minute)
+		r.silence()
+		if s.State() != session.Confirmed {
+			t.Errorf("state %v", s.State())
+		}
+	})
+}
+
 // TestHangupWhileReplacing: the INVITE is given up, and what comes of it ended.
 func TestHangupWhileReplacing(t *testing.T) {
 	bubble(t, func(r *rig) {
