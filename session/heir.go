@@ -191,12 +191,34 @@ func (h *heir) success(res *sip.Response) { // [locked]
 // mayWin reports whether the far end may be about to answer ours.
 func (h *heir) mayWin() bool { return h.out != nil && !h.up && !h.canceled }
 
-// failed ends an INVITE that came to nothing.
+// failed ends an INVITE that came to nothing. A far end that says again and again
+// that it has no dialog to replace has hung up, and its BYE did not find us.
 func (h *heir) failed(err error) { // [locked]
 	if h.up {
 		return
 	}
+	l, s := h.old, h.s
+	if !l.unknownToFarEnd(err) {
+		l.way.declined = 0
+	} else if l.way.declined++; l.dialog.RemoteTarget().Params.Has("gr") {
+		l.way.declined++ // nobody else was asked
+	}
 	h.forget(err)
+	if l.way.declined > 1 && l == s.leg {
+		s.step(inDialogGone, event{end: &EndError{Remote: true, Kind: EndDialogError, Err: err}})
+	}
+}
+
+// unknownToFarEnd reports whether the answer to an INVITE with Replaces says that
+// there is no such dialog, or none any more (RFC 3891 §3). Another device of the
+// far end's address may have said so.
+func (l *leg) unknownToFarEnd(err error) bool { // [locked]
+	var refusal *sip.ResponseError
+	if !errors.As(err, &refusal) || l.fromServer(refusal.Response) {
+		return false
+	}
+	code := refusal.StatusCode()
+	return code == sip.StatusCallDoesNotExist || code == sip.StatusDecline
 }
 
 // forget ends an heir that did not take the place.

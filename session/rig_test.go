@@ -247,9 +247,11 @@ func (r *rig) answer(req *sip.Request, code sip.StatusCode, tag, body string, fi
 	if tag != "" && req.To().Tag() == "" {
 		r.must(res.SetTo(req.To().WithTag(tag)))
 	}
-	r.must(res.SetContact(sip.NameAddr{URI: sip.URI{Scheme: "sip", User: tag, Host: "peer.invalid"}}))
 	for _, f := range fields {
 		r.must(res.AddHeader(f.Name, f.Value))
+	}
+	if !res.HasHeader("Contact") {
+		r.must(res.SetContact(sip.NameAddr{URI: sip.URI{Scheme: "sip", User: tag, Host: "peer.invalid"}}))
 	}
 	if body != "" {
 		r.must(res.SetBody("application/sdp", []byte(body)))

@@ -26,6 +26,7 @@ type way struct {
 	patience patience
 	timer    *core.Timer // until it is sent again
 	probe    time.Duration
+	declined int // how often in a row the far end took no new dialog, as if it knew none
 }
 
 // flowChanged takes the coming and going of flows.
@@ -104,7 +105,7 @@ func (l *leg) wayStep(in wayInput, err error) { // [locked]
 		l.noOtherWay()
 		l.restartNow()
 	case wayRecover:
-		l.way.probe = 0
+		l.way.probe, l.way.declined = 0, 0
 		s.setUnreachable(false, nil)
 	}
 }

@@ -725,3 +725,29 @@ func TestJsSIPIsRefreshedByReinvite(t *testing.T) {
 		r.silence()
 	})
 }
+
+// TestFarEndHungUpUnheard: its BYE did not find us. That it has no dialog to replace
+// it says once more before that is believed, for another device may have said so;
+// where its own was asked, by its GRUU, once is enough.
+func TestFarEndHungUpUnheard(t *testing.T) {
+	for _, code := range []sip.StatusCode{481, 603} {
+		bubble(t, func(r *rig) {
+			s, bob := r.upWith(updates, knowsReplaces, outboundRoute)
+			r.moves()
+			r.refuse(r.replaceInvite(bob), code)
+			r.impaired(s)
+			time.Sleep(30 * time.Second)
+			r.refuse(r.replaceInvite(bob), code)
+			r.answer(r.request(sip.BYE), 481, "", "")
+			r.ended(s, session.EndDialogError, true)
+		})
+		bubble(t, func(r *rig) {
+			gruu := sip.Field{Name: "Contact", Value: "<sip:bob@example.com;gr=urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6>"}
+			s, _ := r.upWith(updates, knowsReplaces, outboundRoute, gruu)
+			r.moves()
+			r.refuse(r.request(sip.INVITE), code)
+			r.answer(r.request(sip.BYE), 481, "", "")
+			r.ended(s, session.EndDialogError, true)
+		})
+	}
+}
