@@ -177,7 +177,7 @@ func (ua *UA) tell(about eventView, e Event) {
 		return
 	}
 	e.Time = time.Now()
-	ua.events.PushNewest(eventKey{about, e.Server.URL, e.RegID, e.Session}, func() { h(e) })
+	ua.events.PushNewest(eventKey{about, e.Server.String(), e.RegID, e.Session}, func() { h(e) })
 }
 
 // flowServers has what the flows that are up go to: the core and the registrar

@@ -105,9 +105,13 @@ func (ua *UA) closeUsages() {
 	ua.core.Close(net.ErrClosed)
 }
 
-// tellClosed lets the application know that no event of the UA follows.
+// tellClosed lets the application know that no event of the UA follows. What the
+// pools have yet to tell, where Close was called from one of their goroutines, is
+// dropped.
 func (ua *UA) tellClosed() {
-	if h := ua.handler.Closed; h != nil {
-		ua.events.PushFinal(h)
+	h := ua.handler.Closed
+	if h == nil {
+		h = func() {}
 	}
+	ua.events.PushLast(h)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/sip/digest"
 	"github.com/gosipua/sipua/sip/siptest"
+	"github.com/gosipua/sipua/transport"
 )
 
 // endings are the two ways to end a UA.
@@ -238,6 +240,66 @@ func TestClosedIsTheLastEvent(t *testing.T) {
 				if len(got) < 2 || slices.Index(got, "closed") != len(got)-1 {
 					t.Errorf("events %q", got)
 				}
+			})
+		})
+	}
+}
+
+// TestClosedIsTheLastEventFromDial: Close does not wait for the pools where one of
+// them has called the application. What these tell later is not told any more.
+func TestClosedIsTheLastEventFromDial(t *testing.T) {
+	for name, end := range endings {
+		t.Run(name, func(t *testing.T) {
+			inWorldOfTwo(t, siptest.Options{}, func(w *world, second *siptest.Server) {
+				var got []string
+				var ua atomic.Pointer[sipua.UA]
+				alice := w.phone("alice", reaching(w, second), twoFlows, func(c *sipua.Config) {
+					c.Handler.Event = func(e sipua.Event) { got = append(got, e.Kind.String()) }
+					c.Handler.Closed = func() { got = append(got, "closed") }
+					c.Dial = func(_ context.Context, s sipua.WSServer) (sipua.WSServer, error) {
+						if ua := ua.Load(); ua != nil {
+							end(ua)
+						}
+						return s, nil
+					}
+				})
+				synctest.Wait()
+				ua.Store(alice.UA)
+				kill(second)
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if slices.Index(got, "closed") != len(got)-1 {
+					t.Errorf("events %q", got)
+				}
+			})
+		})
+	}
+}
+
+// TestShutdownWithByeThatWaits: a BYE waits for a connection as long as the UA, and
+// Shutdown is over after 5 s all the same; Close at once. Neither waits at the gate.
+func TestShutdownWithByeThatWaits(t *testing.T) {
+	for name, end := range endings {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, siptest.Options{}, func(w *world) {
+				gate := transport.NewGate(1, 0.001)
+				alice, bob := w.phone("alice", func(c *sipua.Config) { c.Gate = gate }), w.phone("bob")
+				here, _ := alice.talk(bob)
+				kill(w.srv)
+				hung := make(chan error, 1)
+				go func() { hung <- here.Hangup(context.Background()) }()
+				time.Sleep(time.Minute)
+				select {
+				case err := <-hung:
+					t.Fatalf("Hangup without a connection: %v", err)
+				default:
+				}
+				begin := time.Now()
+				end(alice.UA)
+				if took := time.Since(begin); took > 5*time.Second || name == "Close" && took > 0 {
+					t.Errorf("took %v", took)
+				}
+				<-hung
 			})
 		})
 	}

@@ -10,7 +10,7 @@ import (
 type Registration struct {
 	State     State
 	RegID     int            // of the flow: 1, with several flows counting on (RFC 5626 §4.2)
-	Server    string         // URL of the server that the flow is or last was to; "" before the first
+	Server    string         // the server that the flow is or last was to, as core.FlowInfo names it; "" before the first
 	Expires   time.Time      // when the binding lapses; zero without one
 	Contacts  []sip.NameAddr // all bindings of the address that the registrar told of, ours too
 	Public    sip.URI        // our public GRUU (RFC 5627); zero without one

@@ -308,6 +308,31 @@ func TestQueueNewest(t *testing.T) {
 	})
 }
 
+// TestQueueEnds: after the last function none runs, whatever it tells.
+func TestQueueEnds(t *testing.T) {
+	run(t, options(), func(r *rig) {
+		var got []string
+		note := func(s string) func() { return func() { got = append(got, s) } }
+		q := r.NewQueue(nil)
+		gate := make(chan struct{})
+		q.Push(func() { <-gate })
+		q.PushNewest("a", note("a1"))
+		q.PushLast(note("last"))
+		q.PushNewest("a", note("a2"))
+		q.PushLast(note("again"))
+		if q.Push(note("more")) {
+			t.Error("taken after the last")
+		}
+		close(gate)
+		synctest.Wait()
+		q.PushNewest("a", note("a3"))
+		synctest.Wait()
+		if want := "a1 last"; strings.Join(got, " ") != want {
+			t.Errorf("ran %q, want %q", got, want)
+		}
+	})
+}
+
 func TestGo(t *testing.T) {
 	run(t, options(), func(r *rig) {
 		done := false

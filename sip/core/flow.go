@@ -22,7 +22,7 @@ type Flow = transaction.Flow
 type FlowInfo struct {
 	RegID  int    // the registration that the flow is for (RFC 5626 §4.2); 0 is 1
 	Weight int    // of the server: of several flows the heaviest goes first
-	Server string // URL of the server: nonces and recovery go by it
+	Server string // name of the server: nonces and recovery go by it, logs and errors show it
 	Secure bool   // wss: Via says WSS
 	Host   string // of the server, for the preloaded Route
 	Port   int    // of the server; 0: none in its URL

@@ -22,6 +22,7 @@ type Queue struct {
 	waiting []func()
 	newest  map[any]func() // of PushNewest, beyond the limit
 	running bool
+	ended   bool // by PushLast
 }
 
 // NewQueue returns an empty queue. A function that panics is reported to onPanic
@@ -30,12 +31,12 @@ func (c *Core) NewQueue(onPanic func(v any, stack []byte)) *Queue {
 	return &Queue{core: c, onPanic: onPanic}
 }
 
-// Push appends fn. False: the queue is full (1,024 waiting) and fn will not run.
-// It does not block and may be called with the lock held.
+// Push appends fn. False: the queue is full (1,024 waiting) or has ended, and fn
+// will not run. It does not block and may be called with the lock held.
 func (q *Queue) Push(fn func()) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.waiting) >= queueLimit {
+	if q.ended || len(q.waiting) >= queueLimit {
 		return false
 	}
 	q.push(fn)
@@ -49,12 +50,25 @@ func (q *Queue) PushFinal(fn func()) {
 	q.push(fn)
 }
 
+// PushLast is PushFinal for the end of the queue: what comes later does not run.
+func (q *Queue) PushLast(fn func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.ended {
+		q.push(fn)
+	}
+	q.ended = true
+}
+
 // PushNewest appends fn, which is one of a kind that is worth telling only how
 // things stand now. While the queue is full one of each kind waits beyond the
 // limit, the newest in the place of those before.
 func (q *Queue) PushNewest(kind any, fn func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.ended {
+		return
+	}
 	_, waits := q.newest[kind]
 	if !waits && len(q.waiting) < queueLimit {
 		q.push(fn)

@@ -14,7 +14,7 @@ type TraceEvent struct {
 	Time   time.Time
 	In     bool   // received; else sent
 	Flow   uint64 // ID of the flow
-	Server string // URL of the flow's server
+	Server string // FlowInfo.Server of the flow
 	Data   []byte // the message, credentials redacted; the receiver's to keep
 	Err    error  // why it could not be read, or was refused unread (*sip.ParseError, *sip.Problem)
 }

@@ -10,7 +10,7 @@ type Flow interface {
 // Link is a flow as transactions keep it.
 type Link struct {
 	Flow
-	Server string // URL of the flow's server
+	Server string // name of the flow's server
 
 	down bool
 	err  error // why
