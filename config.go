@@ -182,7 +182,8 @@ type Config struct {
 
 	// PingInterval is the time after which a WebSocket ping asks again whether the
 	// connection lives. With PongTimeout it is the time in which a dead one is
-	// noticed; 1 s for each is the least that makes sense. In seconds, > 0. Default 5 s. From sipua; RFC 6455 §5.5.2.
+	// noticed; 1 s for each is the least that makes sense. In seconds, > 0.
+	// Default 5 s. From sipua; RFC 6455 §5.5.2.
 	PingInterval time.Duration `json:"ping_interval"`
 
 	// PongTimeout is how long any answer to a ping may take before the connection
@@ -206,13 +207,15 @@ type Config struct {
 	OptionsInterval time.Duration `json:"options_interval"`
 
 	// OptionsTimeout is how long an answer to that OPTIONS may take, be it an error or
-	// a challenge, before the connection counts as lost. In seconds, > 0.
+	// a challenge, before the connection counts as lost; a server that has never
+	// answered one is left for that once only. In seconds, > 0.
 	// Default 4 s. From sipua; RFC 3261 §11.
 	OptionsTimeout time.Duration `json:"options_timeout"`
 
 	// MaxTimeouts is how many requests in a row may time out on a connection, over
-	// which nothing comes meanwhile, before it counts as lost. A number, > 0, or -1
-	// for any. Default 2. From sipua; RFC 3261 §17.1 has the time-outs, of 32 s.
+	// which nothing comes meanwhile, before the registrar is asked by OPTIONS; without
+	// an answer within OptionsTimeout it counts as lost. A number, > 0, or -1 for
+	// any. Default 2. From sipua; RFC 3261 §17.1 has the time-outs, of 32 s.
 	MaxTimeouts int `json:"max_timeouts"`
 
 	// MaxMessageSize is the length of the longest message taken and sent, in

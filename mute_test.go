@@ -57,7 +57,7 @@ func TestServerThatGoesMute(t *testing.T) {
 				time.Sleep(5 * time.Second)
 				go p.SendMessage(w.t.Context(), "bob", "hello?", nil)
 			},
-			after: 37 * time.Second, why: sipua.UnansweredError{Method: sip.MESSAGE, Timeouts: 2},
+			after: 41 * time.Second, why: sipua.UnansweredError{Method: sip.MESSAGE, Timeouts: 2, After: 4 * time.Second},
 		},
 		{
 			name: "noticed by the time-out of a REGISTER",
@@ -66,12 +66,12 @@ func TestServerThatGoesMute(t *testing.T) {
 				time.Sleep(time.Second)
 				go p.Register(w.t.Context())
 			},
-			after: 33 * time.Second, why: sipua.UnansweredError{Method: sip.REGISTER, Timeouts: 2},
+			after: 37 * time.Second, why: sipua.UnansweredError{Method: sip.REGISTER, Timeouts: 2, After: 4 * time.Second},
 		},
 		{
-			name: "noticed by the first time-out", change: func(c *sipua.Config) { c.MaxTimeouts = 1 },
+			name: "noticed by the first time-out", change: func(c *sipua.Config) { c.MaxTimeouts, c.OptionsTimeout = 1, time.Second },
 			use:   func(w *world, p *phone) { go p.SendMessage(w.t.Context(), "bob", "hello", nil) },
-			after: 32 * time.Second, why: sipua.UnansweredError{Method: sip.MESSAGE, Timeouts: 1},
+			after: 33 * time.Second, why: sipua.UnansweredError{Method: sip.MESSAGE, Timeouts: 1, After: time.Second},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

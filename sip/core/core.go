@@ -38,6 +38,7 @@ type Core struct {
 	parked    []*Outgoing // those that wait for a flow or for credentials, oldest first
 	cancels   []*Outgoing // those whose CANCEL waits for a flow or a provisional response
 	arrived   arrivals
+	answering map[string]answering // by server, of those asked by OPTIONS
 	stats     Stats
 }
 

@@ -54,16 +54,18 @@ type Options struct {
 	RecoveryLimit   time.Duration // how long requests wait for a flow and INVITEs outlive theirs; 0: 32 s
 	MaxTransactions int           // inbound requests without a final response; 0: 1,000
 	MaxDialogs      int           // dialogs beyond which initial requests are refused; 0: 1,000
-	MaxTimeouts     int           // client transactions in a row that time out, nothing coming in, before their flow is failed; 0: 2, negative: any number
+	MaxTimeouts     int           // client transactions in a row that time out, nothing coming in, before their server is asked by OPTIONS; 0: 2, negative: any number
 
 	// OptionsInterval is how long nothing has to come in over a flow before the
 	// server is asked by OPTIONS; 0: never. OptionsTimeout is how long anything may
-	// take to come in then before the flow is failed; 0: 4 s. OptionsURI is who is
-	// asked: the registrar.
+	// take to come in then before the flow is failed; 0: 4 s. A server that has never
+	// answered an OPTIONS is left for that once. OptionsURI is who is asked: the
+	// registrar.
 	OptionsInterval, OptionsTimeout time.Duration
 	OptionsURI                      sip.URI
 
-	// RoundTrip, if set, is told how long the answer to such an OPTIONS took.
+	// RoundTrip, if set, is told how long the answer to an OPTIONS of OptionsInterval
+	// took.
 	// Called locked.
 	RoundTrip func(f Flow, d time.Duration)
 

@@ -25,6 +25,7 @@ func TestProbe(t *testing.T) {
 		{name: "silence after it", now: 13 * time.Second, heard: 3 * time.Second, count: 1, want: probeAsk, next: 17 * time.Second},
 		{name: "asked, no answer yet", asked: 10 * time.Second, now: 13 * time.Second, want: probeWait, next: 14 * time.Second},
 		{name: "asked, no answer", asked: 10 * time.Second, now: 14 * time.Second, want: probeDead, next: 14 * time.Second},
+		{name: "frozen while asked", asked: 10 * time.Second, now: 17 * time.Second, want: probeAsk, next: 21 * time.Second},
 		{name: "answered at once", asked: 10 * time.Second, now: 10 * time.Second, heard: 10 * time.Second, count: 1, want: probeWait, next: 20 * time.Second},
 		{name: "answered in the last moment", asked: 10 * time.Second, now: 14 * time.Second, heard: 14 * time.Second, count: 1, want: probeWait, next: 24 * time.Second},
 		{name: "answered long ago", asked: 10 * time.Second, now: 21 * time.Second, heard: 11 * time.Second, count: 1, want: probeAsk, next: 25 * time.Second},
@@ -43,6 +44,22 @@ func TestProbe(t *testing.T) {
 		if got := p.next(heardAt).Sub(up); got != tt.next {
 			t.Errorf("%s: next after %v, want %v", tt.name, got, tt.next)
 		}
+	}
+}
+
+// TestProbeOutOfTurn: without an interval it asks when it is told to, and is done.
+func TestProbeOutOfTurn(t *testing.T) {
+	up := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	p := probe{limit: 4 * time.Second}
+	if p.step(up.Add(time.Hour), up, 0) != probeWait || !p.next(up).IsZero() {
+		t.Error("it asks by itself")
+	}
+	p.ask(up.Add(time.Hour), 0)
+	if at := up.Add(time.Hour + 4*time.Second); !p.next(up).Equal(at) || p.step(at, up, 0) != probeDead {
+		t.Error("no answer within 4 s is none")
+	}
+	if at := up.Add(time.Hour + time.Second); p.step(at, at, 1) != probeWait || !p.next(at).IsZero() {
+		t.Error("it goes on after the answer")
 	}
 }
 

@@ -25,6 +25,7 @@ var bubble = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // into has o report to d.
 func (d *deaths) into(o core.Options) core.Options {
+	o.OptionsURI = uri("sip:example.com")
 	o.FailFlow = func(f core.Flow, err error) {
 		d.list = append(d.list, death{f.ID(), *err.(*core.UnansweredError), time.Since(bubble)})
 	}
@@ -42,23 +43,92 @@ func (d *deaths) want(r *rig, want ...death) {
 }
 
 // TestServerThatAnswersNothing: the second transaction that times out with
-// nothing coming in meanwhile fails the flow, at that instant.
+// nothing coming in meanwhile has the server asked by OPTIONS, at that instant; 4 s
+// later the flow fails.
 func TestServerThatAnswersNothing(t *testing.T) {
 	var d deaths
 	run(t, d.into(options()), func(r *rig) {
 		r.send(sip.OPTIONS, nil)
 		r.sleep(10 * time.Second)
 		last := r.send(sip.MESSAGE, nil)
+		r.request(sip.OPTIONS)
+		r.request(sip.MESSAGE)
 		r.sleep(31*time.Second + 999*time.Millisecond)
+		r.nothing()
+		r.sleep(time.Millisecond)
+		if req := r.request(sip.OPTIONS); req.URIText() != "sip:example.com" {
+			t.Errorf("asked\n%s", req)
+		}
+		r.sleep(3*time.Second + 999*time.Millisecond)
 		d.want(r)
 		r.sleep(time.Millisecond)
-		d.want(r, death{1, core.UnansweredError{Method: sip.MESSAGE, Timeouts: 2}, 42 * time.Second})
+		d.want(r, death{1, core.UnansweredError{Method: sip.MESSAGE, Timeouts: 2, After: 4 * time.Second}, 46 * time.Second})
 		if last.at != 42*time.Second || last.err == nil {
 			t.Errorf("the request itself: %v at %v", last.err, last.at)
 		}
 		r.send(sip.MESSAGE, nil) // more of it is no news
 		r.sleep(time.Minute)
 		d.want(r, d.list...)
+	})
+}
+
+// TestFarEndsThatAnswerNothing: a proxy without state says nothing of them, and is
+// kept as long as it answers for itself.
+func TestFarEndsThatAnswerNothing(t *testing.T) {
+	var d deaths
+	run(t, d.into(options()), func(r *rig) {
+		for range 3 {
+			for range 3 {
+				r.send(sip.MESSAGE, nil)
+				r.request(sip.MESSAGE)
+			}
+			r.sleep(32 * time.Second)
+			r.answer(r.request(sip.OPTIONS), 405)
+			r.nothing()
+		}
+		r.sleep(time.Hour)
+		r.nothing()
+		d.want(r)
+	})
+}
+
+// TestServerWithoutOptions: one that answers none, and all else, is left for that
+// once.
+func TestServerWithoutOptions(t *testing.T) {
+	const url = "wss://deaf.example.com"
+	var d deaths
+	run(t, d.into(asking()), func(r *rig) {
+		r.down()
+		for i := range 3 {
+			r.up(2+uint64(i), url)
+			r.receive(incoming(sip.OPTIONS, "1"))
+			r.response(200)
+			r.sleep(10 * time.Second)
+			r.request(sip.OPTIONS)
+			r.sleep(time.Hour)
+			r.nothing()
+			r.down()
+		}
+		if len(d.list) != 1 || d.list[0].flow != 2 {
+			t.Errorf("flows that failed: %v", d.list)
+		}
+	})
+	d.list = nil
+	run(t, d.into(asking()), func(r *rig) { // it did answer once
+		for i := range 2 {
+			r.down()
+			r.up(2+uint64(i), url)
+			if i == 0 {
+				r.sleep(10 * time.Second)
+				r.answer(r.request(sip.OPTIONS), 200)
+			}
+			r.sleep(10 * time.Second)
+			r.request(sip.OPTIONS)
+			r.sleep(time.Hour)
+		}
+		if len(d.list) != 2 {
+			t.Errorf("flows that failed: %v", d.list)
+		}
 	})
 }
 
