@@ -260,8 +260,12 @@ func (ua *UA) Start(ctx context.Context) error {
 	if !ua.ready.start() {
 		return errors.New("sipua: Start was called before")
 	}
+	background := ctx.Err() != nil
 	for _, p := range ua.pools {
 		p.Start()
+	}
+	if background { // however fast the server is
+		return errors.Join(context.Cause(ctx), ua.ready.lastFailure())
 	}
 	select {
 	case <-ua.ready.ch:
