@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -58,12 +59,13 @@ func TestEndFromHandlers(t *testing.T) {
 					done := make(chan struct{})
 					var bob *sipua.UA
 					cfg.Handler.Call = func(in *session.Incoming) { in.Answer(w.t.Context(), nil) }
-					set(&cfg, func() {
+					over := sync.OnceFunc(func() { close(done) })
+					set(&cfg, func() { // beside itself, too: the un-REGISTER is challenged
 						select {
 						case <-done:
 						default:
 							end(bob)
-							close(done)
+							over()
 						}
 					})
 					bob = w.ua(cfg)
