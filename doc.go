@@ -3,7 +3,7 @@
 // bots, gateways, monitors and load tools embed it.
 //
 // A [UA] is made from a [Config], which is validated as a whole. It keeps one
-// connection to the best of its servers, keeps itself registered over it, and
+// connection to the best of its servers, or two of them, keeps itself registered, and
 // makes and takes calls, messages and other requests:
 //
 //	ua, err := sipua.NewUA(sipua.Config{
@@ -27,6 +27,16 @@
 // Media are in package session/rtc: rtc.NewTrack is what a call sends, and
 // rtc.Receive is what it hears, both as RTP. A program with media of its own
 // implements [session.MediaFactory] instead.
+//
+// # Staying reachable
+//
+// A connection that ends, goes silent or takes nothing any more is replaced by
+// itself, at the same server or the next, and the registration comes back with it.
+// Calls go on meanwhile: their media do not need the connection, requests inside
+// them wait for the next one for [Config].RecoveryLimit, and then the far end is told
+// the way to us. [Handler].Event is the stream of all that; [UA.NetworkChanged] is
+// the hint that has everything looked at now. See packages transport, registrar
+// and session for the rules.
 //
 // # Errors
 //

@@ -73,14 +73,15 @@ func TestCallCutWhileItRings(t *testing.T) {
 }
 
 // TestCallCutWhileWeRing: somebody calls, and our connection goes while we ring. The call is answered on the next one, or
-// declined, also where that was decided while there was none; either end hangs up. Where the way back is an alias, the
-// caller is of ours: JsSIP goes on with the Contact of the 180, whatever the 200 says.
+// declined, also where that was decided while there was none; either end hangs up. JsSIP goes on with the Contact of the
+// 180, whatever the 200 says: where that is an alias, its ACK goes nowhere, and a re-INVITE of ours tells it the new one.
 //
 // Only a foreign server can judge whether a response that comes on another connection than its request went to is one, and
 // only a foreign caller whether its ACK and BYE find us there.
 func TestCallCutWhileWeRing(t *testing.T) {
 	t.Parallel()
 	t.Run("JsSIP calls", func(t *testing.T) {
+		t.Parallel()
 		k := startKamailio(t, kamailioOptions{})
 		r := newRinging(t, k)
 		bob := newPage(t, k, "bob")
@@ -112,7 +113,28 @@ func TestCallCutWhileWeRing(t *testing.T) {
 			})
 		}
 	})
+	t.Run("JsSIP calls, way back by alias", func(t *testing.T) {
+		t.Parallel()
+		k := startKamailio(t, kamailioOptions{NoGRUU: true, NoOutbound: true})
+		r := newRinging(t, k)
+		bob := newPage(t, k, "bob")
+		theirs := bob.call(aor("alice"), callOptions{})
+		in := r.alice.waitCall()
+		theirs.waitEvent("progress")
+		ours := r.cut(t, in, ringingDecision{})
+		theirs.waitEvent("confirmed")
+		theirs.waitAudio(25)
+		time.Sleep(32 * time.Second) // 64*T1, in which the ACK may come
+		eventually(t, "the re-INVITE in place of the ACK", func() bool { return ours.State() == session.Confirmed })
+		ours.waitAudio(25)
+		theirs.waitAudio(25)
+		theirs.hangup()
+		if end := ours.waitEnd(); end.Kind != session.EndBye || !end.Remote {
+			t.Errorf("ended with %+v", end)
+		}
+	})
 	t.Run("one of ours calls, way back by alias", func(t *testing.T) {
+		t.Parallel()
 		k := startKamailio(t, kamailioOptions{NoGRUU: true, NoOutbound: true})
 		r := newRinging(t, k)
 		dave := newUA(t, k, "dave", sipua.Config{})

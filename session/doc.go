@@ -14,6 +14,17 @@
 // offer or an answer is due and never what it says. Package session/rtc is the
 // implementation over pion/webrtc.
 //
+// # Without a connection
+//
+// A call does not end with the connection that its messages took. One that is up
+// tells the far end the next one by one target refresh (RFC 3261 §12.2), or where
+// that cannot help by a new dialog in the place of the old one (RFC 3891); failing
+// that it goes on, and [Session.Condition] says that it is degraded. One that is being
+// set up takes what the far end responds on the next connection, and else is
+// canceled there and lost ([LostError]) or placed again (CallOptions.PlaceAgain). One that
+// rings here rings on. A BYE waits for the connection. A media path that has
+// failed, or whose address is gone, is made anew as [MediaRecovery] has it.
+//
 // All methods may be called at any time, from any goroutine and from any
 // handler. The handlers of one call run one at a time and in order.
 package session

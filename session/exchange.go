@@ -77,6 +77,8 @@ func (l *leg) mayOffer() bool { // [locked]
 		return l == l.s.leg
 	case Early:
 		return l.due != nil || l.reliable && l.pracks == 0 && l.allows(sip.UPDATE)
+	case Accepted:
+		return l.s.asks()
 	case Ringing, Answering:
 		return l.reliable && !l.s.in.out.describes() && l.allows(sip.UPDATE)
 	}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"errors"
 
 	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/sip/core"
@@ -16,7 +17,10 @@ import (
 func (s *Session) watch(in *core.Incoming) { // [locked]
 	in.OnCancel = s.canceled
 	in.OnAgain = s.again
-	in.OnRecovered = s.confirmLater
+	in.OnRecovered = func() {
+		s.in.moved = true
+		s.confirmLater()
+	}
 	in.OnLost = func(err error) {
 		s.step(inLost, event{end: &EndError{Kind: EndTransportLost, Err: err}})
 	}
@@ -53,14 +57,15 @@ func (a *acceptance) watch(l *leg) { // [locked]
 }
 
 // unacknowledged draws the consequences of a 2xx without ACK: the call ends. But
-// where the flow went under a re-INVITE, so may have its ACK, and the far end's
-// proxy may know the way back no more; an offer of our own then says where we
-// stand.
+// where the flow went meanwhile, so may have its ACK, and the far end's proxy may
+// know the way back no more; an offer of our own then says where we stand.
 func (l *leg) unacknowledged(a *acceptance, in usageInput, end *EndError) { // [locked]
 	a.stop()
 	l.accept = nil
 	initial := l.s.in != nil && l.s.in.req == a.in
 	switch {
+	case initial && in == inNoACK && (a.moved || l.s.in.moved) && l.oa.state == oaStable && !l.s.usage.state.Ended():
+		l.askForCall(end)
 	case initial || in == inNoACK && !a.moved:
 		l.s.step(in, event{end: end})
 	case l.oa.state == oaOffered: // in the 2xx; what gave up its ICE makes the offer
@@ -69,6 +74,31 @@ func (l *leg) unacknowledged(a *acceptance, in usageInput, end *EndError) { // [
 		l.offer(&exchange{keepHold: true, sendOffer: func(d Description) { l.sendOffer(sip.INVITE, d) }})
 	}
 }
+
+// askForCall has a re-INVITE tell whether the far end has the call whose 2xx it did
+// not acknowledge in its time: then the dialog is confirmed, and the INVITE over
+// (RFC 3261 §13.3.1.4, RFC 6026 §7.1). A caller that keeps to the Contact of our
+// 180, as JsSIP does, or a server that sends its ACK down the connection that went,
+// has it; whoever has not does not answer, or by 481, and the call ends with end.
+func (l *leg) askForCall(end *EndError) { // [locked]
+	s := l.s
+	s.in.asking = true
+	x := &exchange{keepHold: true, sendOffer: func(d Description) { l.sendOffer(sip.INVITE, d) }}
+	x.done = func(err error) {
+		s.in.asking = false
+		var refusal *sip.ResponseError
+		if err == nil || errors.As(err, &refusal) && tollOf(sip.INVITE, refusal.StatusCode()) == tollNone && !l.excuses(err) {
+			s.step(inACK, event{})
+		} else {
+			s.step(inNoACK, event{end: end})
+		}
+	}
+	l.waiting = append([]*exchange{x}, l.waiting...)
+	l.next()
+}
+
+// asks reports whether the call is asked for.
+func (s *Session) asks() bool { return s.in != nil && s.in.asking } // [locked]
 
 // again takes the same INVITE on another way after the flow of the first was
 // lost: from a proxy that forks to our new flow, or from a caller that tries

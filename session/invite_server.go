@@ -20,6 +20,8 @@ type incoming struct {
 
 	replaces  *Session // whose place the call wants
 	earlyOnly bool     // while that one is not answered
+	moved     bool     // its flow was lost while it rang
+	asking    bool     // the 2xx had no ACK in its time, and a re-INVITE asks whether the far end has the call
 }
 
 // receiveInvite takes an INVITE outside any dialog.

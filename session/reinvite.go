@@ -194,7 +194,7 @@ func (l *leg) sendOffer(method sip.Method, d Description) { // [locked]
 	case l.due != nil:
 		l.offerInPrack(d)
 		return
-	case s.usage.state != Confirmed:
+	case s.usage.state != Confirmed && !s.asks():
 		method = sip.UPDATE
 	}
 	req := l.dialog.NewRequest(method)
