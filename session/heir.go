@@ -198,10 +198,11 @@ func (h *heir) failed(err error) { // [locked]
 		return
 	}
 	l, s := h.old, h.s
-	if !l.unknownToFarEnd(err) {
-		l.way.declined = 0
-	} else if l.way.declined++; l.dialog.RemoteTarget().Params.Has("gr") {
-		l.way.declined++ // nobody else was asked
+	if l.unknownToFarEnd(err) {
+		l.way.declined++
+		if l.dialog.RemoteTarget().Params.Has("gr") { // nobody else was asked
+			l.way.declined++
+		}
 	}
 	h.forget(err)
 	if l.way.declined > 1 && l == s.leg {

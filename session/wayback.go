@@ -26,7 +26,7 @@ type way struct {
 	patience patience
 	timer    *core.Timer // until it is sent again
 	probe    time.Duration
-	declined int // how often in a row the far end took no new dialog, as if it knew none
+	declined int // how often the far end took no new dialog, as if it knew none
 }
 
 // flowChanged takes the coming and going of flows.

@@ -737,6 +737,8 @@ func TestFarEndHungUpUnheard(t *testing.T) {
 			r.refuse(r.replaceInvite(bob), code)
 			r.impaired(s)
 			time.Sleep(30 * time.Second)
+			r.refuse(r.replaceInvite(bob), 480) // says nothing
+			time.Sleep(60 * time.Second)
 			r.refuse(r.replaceInvite(bob), code)
 			r.answer(r.request(sip.BYE), 481, "", "")
 			r.ended(s, session.EndDialogError, true)
