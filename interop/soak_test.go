@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	soakFor  = flag.Duration("soak", 0, "how long TestSoak makes calls; 0: not at all")
+	soakFor  = flag.Duration("soak", 2*time.Minute, "how long TestSoak makes calls; 0: not at all")
 	soakSeed = flag.Uint64("seed", 0, "what TestSoak draws from; 0: something new")
 )
 
