@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -180,37 +181,40 @@ func (ua *UA) tell(about eventView, e Event) {
 	ua.events.PushNewest(eventKey{about, e.Server.String(), e.RegID, e.Session}, func() { h(e) })
 }
 
-// flowServers has what the flows that are up go to: the core and the registrar
-// know a flow by its number.
+// flowServers has the flows that are up: the core and the registrar know one by its
+// number.
 type flowServers struct {
 	mu   sync.Mutex
-	list map[uint64]flowServer // guarded by mu
+	list []flowServer // guarded by mu
 }
 
 type flowServer struct {
-	server WSServer
-	regID  int
+	flow  *transport.Flow
+	regID int
 }
 
-func (f *flowServers) add(id uint64, s flowServer) {
+func (f *flowServers) add(s flowServer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.list == nil {
-		f.list = map[uint64]flowServer{}
-	}
-	f.list[id] = s
+	f.list = append(f.list, s)
 }
 
 func (f *flowServers) remove(id uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.list, id)
+	f.list = slices.DeleteFunc(f.list, func(s flowServer) bool { return s.flow.ID() == id })
 }
 
-func (f *flowServers) of(id uint64) flowServer {
+// of returns the server of a flow and its reg-id, nothing when it is not up.
+func (f *flowServers) of(id uint64) (server WSServer, regID int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.list[id]
+	for _, s := range f.list {
+		if s.flow.ID() == id {
+			return s.flow.Server(), s.regID
+		}
+	}
+	return WSServer{}, 0
 }
 
 // connecting tells that an attempt begins.
@@ -235,7 +239,7 @@ func (ua *UA) reconnecting(regID int, in time.Duration, attempt int) {
 func (ua *UA) flowUp(regID int, f *transport.Flow) {
 	s := f.Server()
 	host, port := s.HostPort()
-	ua.servers.add(f.ID(), flowServer{s, regID})
+	ua.servers.add(flowServer{f, regID})
 	ua.tell(aboutConnection, Event{Kind: EventConnected, Server: s, RegID: regID, Flow: f.ID(), Local: f.LocalAddr()})
 	ua.connection(ConnectionEvent{State: Connected, Server: s, RegID: regID})
 	ua.core.FlowUp(f, core.FlowInfo{
@@ -281,8 +285,9 @@ func (ua *UA) registration(e registrar.Event) { // [locked]
 			ua.ready.done(e.Err)
 		}
 	}
+	server, _ := ua.servers.of(e.Flow)
 	told := Event{
-		Kind: registrationKinds[e.Kind], Server: ua.servers.of(e.Flow).server, RegID: e.Registration.RegID, Flow: e.Flow,
+		Kind: registrationKinds[e.Kind], Server: server, RegID: e.Registration.RegID, Flow: e.Flow,
 		Registration: e.Registration, Err: e.Err,
 	}
 	if at := e.Registration.RetryAt; e.Kind == registrar.EventFailed && !at.IsZero() {
@@ -305,8 +310,8 @@ func (ua *UA) condition(s *session.Session, now, was session.Condition) { // [lo
 
 // roundTrip takes how long an OPTIONS took that keeps a flow alive.
 func (ua *UA) roundTrip(f core.Flow, d time.Duration) { // [locked]
-	to := ua.servers.of(f.ID())
-	ua.tell(aboutRoundTrip, Event{Kind: EventRoundTrip, Server: to.server, RegID: to.regID, Flow: f.ID(), For: d})
+	server, regID := ua.servers.of(f.ID())
+	ua.tell(aboutRoundTrip, Event{Kind: EventRoundTrip, Server: server, RegID: regID, Flow: f.ID(), For: d})
 }
 
 // failFlow ends a flow that the core found dead.

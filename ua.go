@@ -32,8 +32,8 @@ type UA struct {
 	events   *core.Queue
 	traces   *core.Queue
 	domain   sip.URI
-	keepTel  bool
 	handler  Handler
+	keepTel  bool
 	register bool
 	log      *slog.Logger
 	ready    *readiness

@@ -236,24 +236,26 @@ func (m *Manager) ready() bool { // [locked]
 
 // flowPaths has the addresses of the flows that are up.
 type flowPaths struct { // guarded by the core's mutex
-	up   map[core.Flow]netip.Addr
+	up   []flowPath
 	last netip.Addr // of the newest
+}
+
+type flowPath struct {
+	flow core.Flow
+	own  netip.Addr
 }
 
 // noteFlow takes the coming and going of flows.
 func (m *Manager) noteFlow(f core.Flow, info core.FlowInfo, up bool, _ error) { // [locked]
 	if !up {
-		delete(m.flows.up, f)
+		m.flows.up = slices.DeleteFunc(m.flows.up, func(p flowPath) bool { return p.flow == f })
 		if f, info, ok := m.core.ReadyFlow(); ok { // of several flows another goes on
 			m.movePaths(f, info)
 		}
 		return
 	}
-	if m.flows.up == nil {
-		m.flows.up = map[core.Flow]netip.Addr{}
-	}
 	a := localAddress(info.Local)
-	m.flows.up[f] = a
+	m.flows.up = append(m.flows.up, flowPath{f, a})
 	if a.IsValid() {
 		m.flows.last = a
 	}
@@ -289,12 +291,7 @@ func (m *Manager) movePaths(_ core.Flow, info core.FlowInfo) { // [locked]
 }
 
 func (m *Manager) has(a netip.Addr) bool { // [locked]
-	for _, own := range m.flows.up {
-		if own == a {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(m.flows.up, func(p flowPath) bool { return p.own == a })
 }
 
 // restartPaths begins the restarts that waited for a flow which is ready, and

@@ -124,9 +124,12 @@ var errAnswered = errors.New("session: the call to replace was answered")
 // endedDialogs remembers the dialogs that ended just now: who wants to replace
 // one of them is refused for good (RFC 3891 §3).
 type endedDialogs struct { // guarded by the core's mutex
-	last [64]endedDialog
+	last []endedDialog // up to endedMost, in a ring then: an idle user agent keeps none
 	next int
 }
+
+// endedMost is how many dialogs are remembered.
+const endedMost = 64
 
 type endedDialog struct {
 	id dialog.ID
@@ -138,8 +141,13 @@ type endedDialog struct {
 const endedMemory = 64 * t1
 
 func (e *endedDialogs) add(d *dialog.Dialog) { // [locked]
-	e.last[e.next] = endedDialog{d.ID(), time.Now()}
-	e.next = (e.next + 1) % len(e.last)
+	ended := endedDialog{d.ID(), time.Now()}
+	if len(e.last) < endedMost {
+		e.last = append(e.last, ended)
+		return
+	}
+	e.last[e.next] = ended
+	e.next = (e.next + 1) % endedMost
 }
 
 func (e *endedDialogs) has(r sip.Replaces) bool { // [locked]

@@ -303,6 +303,7 @@ func TestCopyOverOtherFlow(t *testing.T) {
 		r.lose(two)
 		two = r.upAt(2, serverTwo, 5)
 		get(one, "g", "3", 200, 5)
+		get(two, "again", "3", 482, 5)
 		r.lose(two)
 		get(one, "h", "4", 200, 6)
 		get(one, "i", "4", 200, 7) // with one flow nothing is remembered

@@ -34,10 +34,10 @@ type Core struct {
 	expected  map[halfDialog]func(in *Incoming)
 	replaces  func(in *Incoming, r sip.Replaces, d *dialog.Dialog, u Usage)
 	trust     trust
-	timers    int         // that neither ran nor were stopped
-	parked    []*Outgoing // those that wait for a flow or for credentials, oldest first
-	cancels   []*Outgoing // those whose CANCEL waits for a flow or a provisional response
-	arrived   arrivals
+	timers    int                  // that neither ran nor were stopped
+	parked    []*Outgoing          // those that wait for a flow or for credentials, oldest first
+	cancels   []*Outgoing          // those whose CANCEL waits for a flow or a provisional response
+	arrived   *arrivals            // nil: none
 	answering map[string]answering // by server, of those asked by OPTIONS
 	stats     Stats
 }
