@@ -92,10 +92,14 @@ func (l *leg) receiveACK(req *sip.Request) { // [locked]
 // re-INVITE of the peer tells as much (RFC 5407 §3.1.4), and where the ACK went
 // with its connection nothing else does: the repeated 2xx goes the same way.
 func (l *leg) acknowledged() { // [locked]
-	if l.accept == nil {
+	switch {
+	case l.accept != nil:
+		l.accept.stop()
+		l.accept = nil
+	case l == l.s.leg && l.s.asks():
+		l.s.in.asking = false
+	default:
 		return
 	}
-	l.accept.stop()
-	l.accept = nil
 	l.s.step(inACK, event{})
 }

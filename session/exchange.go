@@ -17,6 +17,7 @@ type exchange struct {
 	fresh    bool        // with new media in place of the present one
 	whenUp   bool        // not before the call is up
 	restart  bool        // it puts a media path in place of one that is lost
+	asks     bool        // whether the far end has the call, see askForCall
 	headers  []sip.Field // the application's: with our offer, or in the 200 to the peer's
 
 	sendOffer  func(Description)                                        // ours goes onto the wire

@@ -273,15 +273,15 @@ func (h *heir) takePlace(f core.Flow) { // [locked]
 func (h *heir) takeOffers() { // [locked]
 	l, old := h.leg, h.old
 	var offers []*exchange
-	if x := old.open; x != nil && x.in == nil && !x.restart {
+	if x := old.open; x != nil && x.in == nil && !x.restart && !x.asks {
 		offers = append(offers, &exchange{opts: x.opts, keepHold: x.keepHold, headers: x.headers, done: x.done})
 		x.done = nil
 	}
 	old.waiting = slices.DeleteFunc(old.waiting, func(x *exchange) bool {
-		if !x.restart { // the new dialog has media of its own
+		if !x.restart && !x.asks { // the new dialog has media of its own
 			offers = append(offers, x)
 		}
-		return !x.restart
+		return !x.restart && !x.asks
 	})
 	for _, x := range offers {
 		x.sendOffer = func(d Description) { l.sendOffer(sip.INVITE, d) }

@@ -83,8 +83,11 @@ func (l *leg) unacknowledged(a *acceptance, in usageInput, end *EndError) { // [
 func (l *leg) askForCall(end *EndError) { // [locked]
 	s := l.s
 	s.in.asking = true
-	x := &exchange{keepHold: true, sendOffer: func(d Description) { l.sendOffer(sip.INVITE, d) }}
+	x := &exchange{keepHold: true, asks: true, sendOffer: func(d Description) { l.sendOffer(sip.INVITE, d) }}
 	x.done = func(err error) {
+		if !s.in.asking { // the far end has told otherwise
+			return
+		}
 		s.in.asking = false
 		var refusal *sip.ResponseError
 		if err == nil || errors.As(err, &refusal) && tollOf(sip.INVITE, refusal.StatusCode()) == tollNone && !l.excuses(err) {

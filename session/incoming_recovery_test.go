@@ -140,6 +140,20 @@ func TestAnsweredWhileTheFlowIsDown(t *testing.T) {
 			r.discard()
 			r.refuse(invite, 487)
 		},
+		"the far end replaces its dialog meanwhile": func(r *rig, bob *peer, s *session.Session) {
+			invite := r.askedFor()
+			id := s.Dialog()
+			anew := r.caller()
+			anew.local = anew.local.WithTag("anew")
+			replaces := sip.Replaces{CallID: id.CallID, ToTag: id.LocalTag, FromTag: id.RemoteTag}
+			anew.send(sip.INVITE, sdp("bob-anew"), sip.Field{Name: "Replaces", Value: replaces.String()})
+			anew.remote = r.response(200, sip.INVITE).To()
+			r.answer(r.request(sip.BYE), 200, "", "")
+			anew.send(sip.ACK, "")
+			r.refuse(invite, 481)
+			time.Sleep(time.Minute)
+			r.silence()
+		},
 		"we hang up meanwhile": func(r *rig, _ *peer, s *session.Session) {
 			invite := r.askedFor()
 			result := start(func() error { return s.Hangup(r.t.Context()) })

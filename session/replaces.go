@@ -66,7 +66,7 @@ func (m *Manager) receiveReplaces(in *core.Incoming, r sip.Replaces, d *dialog.D
 // wants to replace the dialog has had that. An answer in the ACK is missed.
 func (d inDialog) mayBeReplaced() bool { // [locked]
 	st := d.s.usage.state
-	return d.leg == d.s.leg && (st == Confirmed || st == Accepted && d.leg.oa.state != oaOffered)
+	return d.leg == d.s.leg && (st == Confirmed || st == Accepted && (d.leg.oa.state != oaOffered || d.s.asks()))
 }
 
 // replacing notes that s wants the place of old.

@@ -72,7 +72,8 @@
 //
 //	event               with                                    tells
 //	connected           server                                  the WebSocket is up
-//	disconnected        [server] [reason] [retryIn]             it is gone, or an attempt failed; retryIn is in seconds
+//	disconnected        server reason                           it is gone, or an attempt failed
+//	reconnecting        in attempt                              the next attempt follows in so many seconds
 //	registered          expires [refreshed]                     register; expires is in seconds, refreshed true for a renewed binding
 //	unregistered        [reason]                                unregister; the binding was removed, lapsed or lost
 //	registrationFailed  [code] [cause] reason [retryIn]         a REGISTER was refused or came to nothing

@@ -202,8 +202,10 @@ func (p *phone) reached(e sipua.Event) {
 		p.emit("disconnected", "server", e.Server, "reason", reasonText(e.Err))
 		p.change(func() { p.offline = true })
 	case sipua.EventConnectFailed:
-		p.emit("disconnected", "server", e.Server, "reason", reasonText(e.Err), "retryIn", seconds(e.In))
+		p.emit("disconnected", "server", e.Server, "reason", reasonText(e.Err))
 		p.change(func() { p.offline = true })
+	case sipua.EventReconnecting:
+		p.emit("reconnecting", "in", seconds(e.In), "attempt", e.Attempt)
 	case sipua.EventRegistered:
 		p.emit("registered", "expires", seconds(time.Until(e.Registration.Expires)))
 	case sipua.EventRefreshed:

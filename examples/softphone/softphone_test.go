@@ -68,12 +68,16 @@ func TestServerGone(t *testing.T) {
 		alice := w.phone("alice")
 		w.srv.Refuse(siptest.Refusal{})
 		w.srv.Drop()
-		if e := alice.want("disconnected"); e["reason"] == nil || e["retryIn"] != nil {
+		if e := alice.want("disconnected", "server", w.srv.URL()); e["reason"] == nil {
 			t.Errorf("%v", e)
 		}
 		alice.want("unregistered")
-		if e := alice.want("disconnected"); e["retryIn"] == nil {
+		alice.want("reconnecting", "attempt", 2) // the connection was a young one
+		if e := alice.want("disconnected", "server", w.srv.URL()); e["reason"] == nil {
 			t.Errorf("%v: a failed attempt", e)
+		}
+		if e := alice.want("reconnecting", "attempt", 3); e["in"] == 0.0 {
+			t.Errorf("%v after a failed attempt", e)
 		}
 		alice.say("message bob hello") // waits for a connection, but not for ever
 		alice.want("error", "command", "message")
