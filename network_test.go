@@ -3,6 +3,7 @@ package sipua_test
 import (
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -188,6 +189,57 @@ func TestCallResumed(t *testing.T) {
 				time.Sleep(2 * time.Hour) // each end refreshes or is refreshed in time
 				if here.State() != session.Confirmed || there.State() != session.Confirmed {
 					t.Errorf("two hours later: %v, %v", here.State(), there.State())
+				}
+			})
+		})
+	}
+}
+
+// TestNoStormAtAServerThatHangsUp: neither it, nor an application that tells of a
+// change of network a hundred times a second, has us connect or register more often
+// than once in a second.
+func TestNoStormAtAServerThatHangsUp(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		after time.Duration // of the connection
+		hints bool
+		most  int // attempts in a minute
+	}{
+		{"at once", 0, false, 12},
+		{"at once, with hints", 0, true, 60},
+		{"after 3 s, as one that held", 3 * time.Second, false, 20},
+		{"after 3 s, with hints", 3 * time.Second, true, 20},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inWorld(t, siptest.Options{}, func(w *world) {
+				var attempts atomic.Int32
+				var up atomic.Pointer[time.Time]
+				p := w.phone("alice", func(c *sipua.Config) {
+					c.Handler.Event = func(e sipua.Event) {
+						switch e.Kind {
+						case sipua.EventConnecting:
+							attempts.Add(1)
+						case sipua.EventConnected:
+							up.Store(&e.Time)
+						}
+					}
+				})
+				synctest.Wait()
+				attempts.Store(0)
+				before := w.srv.Counters().Registers
+				for range 6000 {
+					if at := up.Load(); at != nil && time.Since(*at) >= tt.after {
+						up.Store(nil)
+						w.srv.Drop()
+					}
+					time.Sleep(10 * time.Millisecond)
+					if tt.hints {
+						p.NetworkChanged()
+					}
+				}
+				registers := w.srv.Counters().Registers - before
+				if n := int(attempts.Load()); n < 3 || n > tt.most || registers > n {
+					t.Errorf("%d attempts and %d REGISTERs in a minute, want %d at most", n, registers, tt.most)
 				}
 			})
 		})

@@ -12,17 +12,14 @@ import (
 // with another branch. An INVITE goes on there if its usage agrees; the answer
 // to anything else goes both ways.
 func (c *Core) receiveAgain(k *link, req *sip.Request) {
-	user, ok := c.layer.First(req).User().(*serverUser)
+	first := (*Incoming)(c.layer.First(req).User().(*serverUser))
 	switch {
-	case !ok:
-		return
 	case c.full():
 		c.refuseFull(k, req)
 		return
 	case !c.permits(k, req):
 		return
 	}
-	first := (*Incoming)(user)
 	again := &Incoming{core: c, link: k, req: req, tag: first.Tag()}
 	c.layer.Accept(&again.server, &k.Link, req, (*serverUser)(again))
 	if req.Method() != sip.INVITE {
