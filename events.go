@@ -3,6 +3,7 @@ package sipua
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"sync"
@@ -132,6 +133,10 @@ func (e Event) String() string {
 	}
 	return e.Kind.String()
 }
+
+// LogValue implements [slog.LogValuer] with the value of String, so that no handler
+// writes the query of a server's URL, where a token may be.
+func (e Event) LogValue() slog.Value { return slog.StringValue(e.String()) }
 
 // reasonOf is what the transport's errors wrap: what they say of flow and server
 // the event says itself.

@@ -1,8 +1,12 @@
 package sipua_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"syscall"
@@ -195,6 +199,38 @@ func TestEventsOfAnApplicationThatIsFarBehind(t *testing.T) {
 			if last < len(events)-5 {
 				t.Errorf("%v over the last flow is event %d of %d", kind, last, len(events))
 			}
+		}
+	})
+}
+
+// TestEventsKeepSecrets: what an event is printed or logged as shows no token of a
+// server's URL or header.
+func TestEventsKeepSecrets(t *testing.T) {
+	inWorld(t, siptest.Options{}, func(w *world) {
+		told := newStream()
+		p := w.phone("alice", told.into, func(c *sipua.Config) {
+			c.WSServers[0].URL += "?token=secret1"
+			c.WSServers[0].Header = http.Header{"Authorization": {"Bearer secret2"}}
+		})
+		w.srv.Drop()
+		events := told.until(sipua.EventReconnecting)
+		time.Sleep(time.Minute)
+		w.srv.Refuse(siptest.Refusal{Status: 503})
+		w.srv.Drop()
+		events = append(events, told.until(sipua.EventConnectFailed)...)
+		w.srv.Admit()
+		time.Sleep(time.Minute)
+		w.must(p.Unregister(w.t.Context(), false))
+		p.Close()
+		var log bytes.Buffer
+		text, json := slog.New(slog.NewTextHandler(&log, nil)), slog.New(slog.NewJSONHandler(&log, nil))
+		for _, e := range append(events, told.since()...) {
+			text.Info("event", "event", e)
+			json.Info("event", "event", e)
+			fmt.Fprintf(&log, "%v %+v %#v\n", e, e, e)
+		}
+		if !strings.Contains(log.String(), "disconnected") || strings.Contains(log.String(), "secret") {
+			t.Errorf("logged\n%s", log.String())
 		}
 	})
 }
