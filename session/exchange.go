@@ -199,6 +199,9 @@ func (l *leg) makeOffer(x *exchange) { // [locked]
 			d = *x.kept
 			return nil
 		}
+		if x.restart {
+			j.choosePlace()
+		}
 		m, err := j.media()
 		if err != nil {
 			return err

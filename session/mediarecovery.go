@@ -8,7 +8,9 @@ import (
 // MediaRecovery says what a call that is up does about its media path. A path
 // that is lost for now is waited for, whatever this says: ICE goes on looking
 // (RFC 7675), and the call's [Condition] is Silent meanwhile. What is decided
-// here is what follows when it has failed, or when our address has changed.
+// here is what follows when it has failed, or when our address has changed. With
+// session/rtc a path is lost for now when nothing was heard for 5 s, and has
+// failed after 30 s, with Firefox after 20.
 type MediaRecovery uint8
 
 // The ways to treat the loss of the media path.
@@ -20,7 +22,8 @@ const (
 	// as others reach us over the connection to the server, and sent again
 	// unchanged while the far end has no time for it or is away, for twice the
 	// UA's RecoveryLimit. The old path stays until the answer, and is kept where
-	// the far end refuses; the call ends when there is none left.
+	// the far end refuses; the call ends when there is none left. Firefox takes no
+	// fresh media: with it ICE restarts in place, and the old path goes at once.
 	MediaRestart
 	// MediaKeep reports the loss and no more: the application decides, as by
 	// Renegotiate with ICERestart or by Hangup.

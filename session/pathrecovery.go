@@ -198,9 +198,20 @@ func (j *mediaJob) offersAgain(s *Session) bool {
 		j.resends = true
 		return true
 	}
-	s.logError("close media", s.closeOnce(x.media))
+	if x.media != j.present {
+		s.logError("close media", s.closeOnce(x.media))
+	}
 	x.media = nil
 	return false
+}
+
+// choosePlace decides which media make the offer of a restart: fresh ones beside
+// those of the call, unless these say that it has to be them. Then ICE restarts in
+// place, and gives up the path that there may be.
+func (j *mediaJob) choosePlace() {
+	m, ok := j.present.(interface{ RestartsInPlace() bool })
+	j.x.fresh = !ok || !m.RestartsInPlace()
+	j.opts.ICERestart = !j.x.fresh
 }
 
 // keepOffer keeps the offer of a restart, to send it again as it is. False: no
@@ -209,6 +220,9 @@ func (l *leg) keepOffer(j *mediaJob, d Description) bool { // [locked]
 	x := j.x
 	if !j.resends {
 		x.kept, x.source = &d, j.source
+		if x.media == l.media { // what they told was of the path that they gave up
+			l.source.path, l.source.err = pathNew, nil
+		}
 	}
 	if l.mayRestart() {
 		return true

@@ -225,6 +225,90 @@ func TestPathRestartMeetsOffer(t *testing.T) {
 	}
 }
 
+// TestPathRestartedInPlace: media that say so make the offer of a restart
+// themselves, and it goes again unchanged as well; what they told of the path that
+// they gave up is not held against the new one.
+func TestPathRestartedInPlace(t *testing.T) {
+	onPath(t, session.Options{}, func(r *rig, s *session.Session, _ *peer, media *tape) {
+		media.inPlace = true
+		media.events.Failed(errGone)
+		first := r.request(sip.INVITE)
+		if nameOf(first.Body()) != "offer1.2-restart" {
+			t.Errorf("re-INVITE is %s", show(first))
+		}
+		r.refuse(first, 491)
+		time.Sleep(4 * time.Second)
+		again := r.request(sip.INVITE)
+		if !bytes.Equal(first.Body(), again.Body()) {
+			t.Errorf("then %s", show(again))
+		}
+		r.answer(again, 200, "", sdp("bob"))
+		r.request(sip.ACK)
+		if !s.Condition().Silent || s.Media() != session.Media(media) || r.media.open() != 1 {
+			t.Errorf("condition %+v, %d media are open", s.Condition(), r.media.open())
+		}
+		media.events.Connected()
+		synctest.Wait()
+		if s.Condition().Degraded() {
+			t.Errorf("condition %+v", s.Condition())
+		}
+		media.events.Failed(errGone) // and once more
+		r.answer(r.request(sip.INVITE), 200, "", sdp("bob"))
+		r.request(sip.ACK)
+		media.events.Connected()
+		time.Sleep(time.Minute)
+		r.silence()
+	})
+}
+
+// TestPathRestartInPlaceFails: a path that does not come up in place either is the
+// end, as is a refusal.
+func TestPathRestartInPlaceFails(t *testing.T) {
+	for _, refused := range []bool{true, false} {
+		onPath(t, session.Options{}, func(r *rig, s *session.Session, _ *peer, media *tape) {
+			media.inPlace = true
+			media.events.Failed(errGone)
+			invite := r.request(sip.INVITE)
+			if refused {
+				r.refuse(invite, 488)
+			} else {
+				r.answer(invite, 200, "", sdp("bob"))
+				r.request(sip.ACK)
+				media.events.Failed(errGone)
+			}
+			r.answer(r.request(sip.BYE), 200, "", "")
+			r.ended(s, session.EndMediaFailed, false)
+			if r.media.open() != 0 {
+				t.Errorf("%d media are open", r.media.open())
+			}
+		})
+	}
+}
+
+// TestPathRestartInPlaceMeetsOffer: the far end's own offer comes between, and is
+// answered by the same media; ours is made anew where it is out of date by that.
+func TestPathRestartInPlaceMeetsOffer(t *testing.T) {
+	onPath(t, session.Options{}, func(r *rig, s *session.Session, bob *peer, media *tape) {
+		media.inPlace = true
+		media.events.Failed(errGone)
+		r.refuse(r.request(sip.INVITE), 491)
+		media.astray = true
+		bob.send(sip.INVITE, sdp("bob"))
+		r.response(200, sip.INVITE)
+		bob.send(sip.ACK, "")
+		time.Sleep(4 * time.Second)
+		again := r.request(sip.INVITE)
+		if nameOf(again.Body()) != "offer1.3-restart" {
+			t.Errorf("then %s", show(again))
+		}
+		r.answer(again, 200, "", sdp("bob"))
+		r.request(sip.ACK)
+		if got := media.wrote(); r.media.open() != 1 {
+			t.Errorf("%d media are open after %s", r.media.open(), got)
+		}
+	})
+}
+
 // TestPathRestartOvertaken: fresh media in the far end's own offer make ours
 // needless.
 func TestPathRestartOvertaken(t *testing.T) {

@@ -126,6 +126,7 @@ type tape struct {
 
 	addressGone atomic.Bool
 	astray      bool // its offer does not fit the call any more
+	inPlace     bool // its path is restarted in place
 
 	// guarded by st.mu
 	log    []string
@@ -133,6 +134,8 @@ type tape struct {
 	closed bool
 	held   bool
 }
+
+func (t *tape) RestartsInPlace() bool { return t.inPlace }
 
 func (t *tape) note(format string, args ...any) {
 	t.st.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/pion/webrtc/v4"
 
@@ -64,11 +65,30 @@ func (m *Media) owns(a netip.Addr) bool {
 
 // Follows reports whether the m-lines that m was made for, in the place of other
 // media, are still those of the call: present has them. If they are not, an offer
-// of m's is out of date.
+// of m's is out of date. So is one of present itself, which restarts ICE in place,
+// when another was answered meanwhile or its candidates are gone.
 func (m *Media) Follows(present session.Media) bool {
 	p, ok := present.(*Media)
+	if ok && p == m {
+		return m.pending != nil && !m.failed.Load()
+	}
 	return ok && p != nil && slices.EqualFunc(m.streams, p.streams, func(a, b stream) bool {
 		return a.media == b.media && a.proto == b.proto && a.mid == b.mid && a.kind == b.kind &&
 			a.active == b.active && a.bundled == b.bundled && slices.Equal(a.codecs, b.codecs)
 	})
+}
+
+// RestartsInPlace reports whether another path has to be one of m's own, by an ICE
+// restart which gives up the present one: the peer is Firefox, which keeps to the
+// DTLS association that it has, whatever identity an offer names (against RFC 8842
+// §5.4), so that fresh media would wait for its handshake for ever.
+func (m *Media) RestartsInPlace() bool { return m.firefox.Load() }
+
+// noteOrigin notes whose description it is.
+func (m *Media) noteOrigin(d *description) {
+	for _, l := range d.lines {
+		if l.typ == 'o' {
+			m.firefox.Store(strings.HasPrefix(l.value, "mozilla...THIS_IS_SDPARTA"))
+		}
+	}
 }

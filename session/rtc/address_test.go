@@ -1,6 +1,7 @@
 package rtc
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"strings"
@@ -96,6 +97,62 @@ func TestRestartOnAnotherAddress(t *testing.T) {
 		if got := a.media.Stats().Audio.PacketsReceived; got != before+10 {
 			t.Errorf("%d packets in all, want %d", got, before+10)
 		}
+	})
+}
+
+// TestRestartInPlace: with Firefox a path that failed, which it has
+// sooner than with another peer, is restarted in place. The
+// offer stands for as long as nothing else was agreed on and the new path has not
+// been given up, which is told like the loss of the old one.
+func TestRestartInPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		va, vb := n.host("10.0.0.1"), n.host("10.0.0.2")
+		var cut atomic.Bool
+		n.router.AddChunkFilter(func(vnet.Chunk) bool { return !cut.Load() })
+		n.start()
+		a, b := newEnd(t, va, Options{}), newEnd(t, vb, Options{})
+		defer b.close()
+		defer a.close()
+		talk := func(o session.OfferOptions) {
+			t.Helper()
+			offer := ok[session.Description](t)(a.media.Offer(t.Context(), o))
+			if !a.media.Follows(a.media) {
+				t.Error("an offer just made is out of date")
+			}
+			answer, _, err := b.media.Answer(t.Context(), offer, session.OfferOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Body = bytes.Replace(answer.Body, []byte("o=- "), []byte("o=mozilla...THIS_IS_SDPARTA-99.0 "), 1)
+			if _, err := a.media.SetAnswer(t.Context(), answer, session.AnswerInfo{}); err != nil {
+				t.Fatal(err)
+			}
+			if a.media.Follows(a.media) {
+				t.Error("an offer that was answered stands")
+			}
+			time.Sleep(time.Second)
+			wantAudio(t, a, b, true, true)
+		}
+		talk(session.OfferOptions{})
+		if !a.media.RestartsInPlace() || b.media.RestartsInPlace() {
+			t.Errorf("restarts in place: %v with Firefox, %v with another", a.media.RestartsInPlace(), b.media.RestartsInPlace())
+		}
+		cut.Store(true)
+		time.Sleep(22 * time.Second)
+		if a.failed() != 1 || b.failed() != 0 {
+			t.Errorf("failed %d times with Firefox, want once, and %d times with another", a.failed(), b.failed())
+		}
+		ok[session.Description](t)(a.media.Offer(t.Context(), session.OfferOptions{ICERestart: true}))
+		time.Sleep(35 * time.Second) // nobody answers
+		if got := a.failed(); got != 2 {
+			t.Errorf("failed %d times, want twice", got)
+		}
+		if a.media.Follows(a.media) {
+			t.Error("an offer stands whose candidates are gone")
+		}
+		cut.Store(false)
+		talk(session.OfferOptions{ICERestart: true})
 	})
 }
 

@@ -50,6 +50,7 @@ func (m *Media) Answer(ctx context.Context, offer session.Description, o session
 		return session.Description{}, m.state(), err
 	}
 	m.role, m.pending, m.settled = role, nil, nil
+	m.noteOrigin(d)
 	complete, err := m.peer.gather(ctx)
 	if err != nil {
 		return session.Description{}, m.state(), err

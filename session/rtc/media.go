@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/pion/webrtc/v4"
 
@@ -66,6 +67,7 @@ type Media struct {
 	base  netip.Addr                 // guarded by mu: ours that the path goes by, where an interface had it
 	addrs func() ([]net.Addr, error) // of the machine; nil: net.InterfaceAddrs
 
+	firefox   atomic.Bool // the peer is
 	digits    detector
 	reception atomic.Pointer[reception]
 	failed    atomic.Bool // Events.Failed was called, and not Connected since
@@ -247,12 +249,16 @@ func (m *Media) connectionState(p *peer, s webrtc.PeerConnectionState) {
 	if m.closed.Load() {
 		return
 	}
+	p.patience.Stop()
 	switch s {
 	case webrtc.PeerConnectionStateConnected:
 		p.up()
 		m.failed.Store(false) // an ICE restart brings back what had failed
 		m.events.Connected()
 	case webrtc.PeerConnectionStateDisconnected:
+		if m.firefox.Load() {
+			p.patience.Reset(firefoxPatience)
+		}
 		m.events.Disconnected()
 	case webrtc.PeerConnectionStateFailed:
 		if p.pc.ICEConnectionState() == webrtc.ICEConnectionStateFailed {
@@ -262,6 +268,12 @@ func (m *Media) connectionState(p *peer, s webrtc.PeerConnectionState) {
 		}
 	}
 }
+
+// firefoxPatience is how long a path to Firefox may be lost for now. Its own ICE
+// gives up 30 s after our last answer (RFC 7675 §5.1), which is before pion's does,
+// and JsSIP ends the call with that: the offer of another path has to be there in
+// good time.
+const firefoxPatience = 15 * time.Second
 
 // fail reports the loss of the path, once for each.
 func (m *Media) fail(err error) {

@@ -65,6 +65,7 @@ func (m *Media) localForOffer(ctx context.Context, restart bool) (local, error) 
 	}
 	if restart {
 		m.restarted = true
+		m.failed.Store(false) // that was another path
 		if _, err := p.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: true}); err != nil {
 			return local{}, err
 		}
@@ -223,6 +224,7 @@ func (m *Media) setAnswer(answer session.Description, provisional bool) (session
 	if provisional {
 		p.answered = bytes.Clone(answer.Body)
 	}
+	m.noteOrigin(d)
 	m.remoteHold = m.heldByAnswer(p, streams, theirs)
 	m.commit(streams, p.wants, p.hold)
 	return m.state(), nil

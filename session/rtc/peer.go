@@ -24,6 +24,8 @@ type peer struct {
 	offered int  // m-lines of our offer that pion has and no answer to
 	waited  bool // the time for gathering is spent
 
+	patience *time.Timer // runs while the path is lost for now, if at all
+
 	pair    atomic.Pointer[webrtc.ICECandidatePair] // in use
 	streams atomic.Int32                            // RTP streams that the peer began
 	wg      sync.WaitGroup
@@ -51,6 +53,8 @@ func newPeer(m *Media) (*peer, error) {
 			return nil, err
 		}
 	}
+	p.patience = time.AfterFunc(firefoxPatience, func() { p.run(func() { m.fail(errICE) }) })
+	p.patience.Stop()
 	if m.options.OnPeerConnection != nil {
 		m.options.OnPeerConnection(pc)
 	}
@@ -223,6 +227,7 @@ func (p *peer) close() error {
 	p.mu.Lock()
 	p.closing = true
 	p.mu.Unlock()
+	p.patience.Stop()
 	for _, s := range p.senders {
 		s.close()
 	}
