@@ -8,6 +8,7 @@ import (
 
 	"github.com/gosipua/sipua"
 	"github.com/gosipua/sipua/session"
+	"github.com/gosipua/sipua/sip"
 	"github.com/gosipua/sipua/sip/siptest"
 )
 
@@ -71,6 +72,14 @@ func TestCallOutlivesItsConnections(t *testing.T) {
 							}
 						}
 						talking()
+						for _, l := range []*line{a, b} { // the other end says no, so it was asked
+							if w.kind != siptest.Plain { // there the server acts on it
+								break
+							}
+							if _, err := l.Refer(w.t.Context(), "carol", nil); !errors.Is(err, sip.StatusDecline) {
+								w.t.Errorf("%s refers: %v", l.phone.user, err)
+							}
+						}
 						here, there := a, b
 						if !byCaller {
 							here, there = b, a

@@ -16,6 +16,7 @@ type acceptance struct {
 	headers  []sip.Field
 	moved    bool // its flow was lost since
 	seq      uint32
+	since    time.Time // it left first
 	interval time.Duration
 	repeat   *core.Timer
 	giveUp   *core.Timer
@@ -28,7 +29,7 @@ func (l *leg) respondOffer(in *core.Incoming, d Description, headers []sip.Field
 		return false
 	}
 	in.Respond(l.ok(in, d, headers))
-	a := &acceptance{in: in, desc: d, headers: headers, seq: in.Request().CSeq().Seq}
+	a := &acceptance{in: in, desc: d, headers: headers, seq: in.Request().CSeq().Seq, since: time.Now()}
 	l.accept = a
 	a.watch(l)
 	a.start(l)
@@ -47,11 +48,14 @@ func (l *leg) ok(in *core.Incoming, d Description, headers []sip.Field) *sip.Res
 	return res
 }
 
-// start begins the time in which the ACK has to come.
+// start begins the time in which the ACK has to come. It begins anew with another
+// flow, but flows that go again and again do not keep a call for ever that nobody
+// is in.
 func (a *acceptance) start(l *leg) { // [locked]
 	a.stop()
 	a.interval = t1
-	a.giveUp = l.s.after(64*t1, func() { l.noACK(a) })
+	left := 64*t1 + l.s.m.core.RecoveryLimit() - time.Since(a.since)
+	a.giveUp = l.s.after(min(max(left, 2*t2), 64*t1), func() { l.noACK(a) })
 	a.schedule(l.s)
 }
 
