@@ -18,6 +18,9 @@ func (f *Flow) Freeze(d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.timerDue = f.timerDue.Add(-d)
+	if f.live.keep > 0 { // as with every time that was set
+		f.live.nextCRLF = f.live.nextCRLF.Add(-d)
+	}
 }
 
 // Sleep is the same for a pool that waits for its next attempt.

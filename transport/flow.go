@@ -253,7 +253,11 @@ func (f *Flow) drained() bool {
 // arm sets the timer. Each run it will have counts as a task of the pool, which
 // waits for it. It is called with mu held.
 func (f *Flow) arm(at time.Time) {
-	d := max(time.Until(at), 0)
+	now := time.Now()
+	if at.Before(now) {
+		at = now // or the timer would be late by nature, which looks like sleep
+	}
+	d := at.Sub(now)
 	f.timerDue = at
 	switch {
 	case f.timer == nil:

@@ -153,7 +153,15 @@ func (l *liveness) woke(now time.Time, seq uint32) control {
 		l.crlfAsked = now
 	}
 	l.checking = false
-	return l.check(now, seq)
+	send := l.check(now, seq)
+	if l.keep > 0 && now.After(l.nextCRLF) {
+		if l.crlfAsked.IsZero() {
+			l.crlfAsked = now
+		}
+		l.nextCRLF = now.Add(between80And100(l.keep))
+		send |= sendCRLFPing
+	}
+	return send
 }
 
 // proved notes that the flow worked both ways.

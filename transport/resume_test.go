@@ -54,6 +54,45 @@ func TestResumeOfFlow(t *testing.T) {
 	}
 }
 
+// A keep-alive that was due in the meantime goes at once, and the sleep is told once.
+func TestResumeWithKeepAlive(t *testing.T) {
+	for _, interval := range []time.Duration{5 * time.Second, -1} {
+		synctest.Test(t, func(t *testing.T) {
+			flow, r, c := connected(t, transport.Options{PingInterval: interval, KeepAliveInterval: time.Minute})
+			in := frames(c)
+			flow.Freeze(10 * time.Minute)
+			<-r.resumed
+			woke := time.Now()
+			crlf := false
+			for !crlf {
+				switch f := <-in; f.opcode {
+				case ping:
+					send(t, c, fin|pong, string(f.payload))
+				default:
+					crlf = string(f.payload) == "\r\n\r\n"
+				}
+			}
+			if took := time.Since(woke); took != 0 {
+				t.Errorf("the keep-alive came %v after", took)
+			}
+			go func() {
+				for f := range in {
+					if f.opcode == ping {
+						send(t, c, fin|pong, string(f.payload))
+					}
+				}
+			}()
+			time.Sleep(5 * time.Minute)
+			select {
+			case e := <-r.resumed:
+				t.Errorf("resumed once more, from %v", e.retryIn)
+			default:
+			}
+			r.none(t)
+		})
+	}
+}
+
 // A pool that waits notices within 5 s and tries at once; a time that a server asked
 // for passes in sleep too.
 func TestResumeOfWaitingPool(t *testing.T) {
