@@ -18,6 +18,7 @@ type pathRecovery struct {
 	lost    error      // what the media said of the path that failed
 	restart *exchange  // under way, or among those that wait
 	refusal error      // what the last one came to
+	begun   int        // how many there were
 }
 
 var (
@@ -39,6 +40,7 @@ func (l *leg) beginRestart() { // [locked]
 		return
 	}
 	l.path.step(paBegun)
+	l.path.begun++
 	x := &exchange{fresh: true, keepHold: true, restart: true}
 	x.patience.limit = 2 * l.s.m.core.RecoveryLimit() // a time-out takes half of it
 	x.sendOffer = func(d Description) { l.sendOffer(sip.INVITE, d) }
@@ -342,7 +344,7 @@ func (m *Manager) NetworkChanged() {
 
 // askAddress asks the leg's media whether the address that they use is gone.
 func (l *leg) askAddress() { // [locked]
-	media, gone := l.media, false
+	media, gone, begun := l.media, false, l.path.begun
 	m, ok := media.(interface{ AddressGone() bool })
 	if !ok {
 		return
@@ -352,7 +354,9 @@ func (l *leg) askAddress() { // [locked]
 		return nil
 	}
 	l.s.work(run, func(error) {
-		if gone && l.media == media && l.isUp() {
+		// A restart that has begun since has its offer made after this: for the
+		// addresses that there are.
+		if gone && l.media == media && l.path.begun == begun && l.isUp() {
 			l.path.address = l.s.m.flows.last
 			l.pathStep(paMoved, errMoved)
 		}

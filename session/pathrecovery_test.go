@@ -561,3 +561,23 @@ func TestMutedThroughRestart(t *testing.T) {
 		}
 	})
 }
+
+// TestMovedWhileAsked: a flow from the new address comes while the media look
+// whether the old one is gone: one restart is enough.
+func TestMovedWhileAsked(t *testing.T) {
+	onPath(t, session.Options{}, func(r *rig, s *session.Session, bob *peer, old *tape) {
+		old.addressGone.Store(true)
+		old.asked = func() {
+			r.down()
+			r.upFrom("10.0.0.2:4711")
+			r.ready()
+		}
+		r.calls.NetworkChanged()
+		offer := r.request(sip.INVITE)
+		r.answer(offer, 200, "", sdp("bob-anew"))
+		r.request(sip.ACK)
+		r.media.last().events.Connected()
+		time.Sleep(time.Minute)
+		r.silence()
+	})
+}

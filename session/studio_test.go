@@ -125,8 +125,9 @@ type tape struct {
 	previous session.Media
 
 	addressGone atomic.Bool
-	astray      bool // its offer does not fit the call any more
-	inPlace     bool // its path is restarted in place
+	asked       func() // runs while the media look whether their address is gone
+	astray      bool   // its offer does not fit the call any more
+	inPlace     bool   // its path is restarted in place
 
 	// guarded by st.mu
 	log    []string
@@ -211,7 +212,13 @@ func (t *tape) SetAnswer(ctx context.Context, d session.Description, o session.A
 	return session.MediaState{LocalHold: t.held, RemoteHold: strings.Contains(nameOf(d.Body), "hold") && !t.held}, t.outcome()
 }
 
-func (t *tape) AddressGone() bool { return t.addressGone.Load() }
+func (t *tape) AddressGone() bool {
+	gone := t.addressGone.Load()
+	if t.asked != nil {
+		t.asked()
+	}
+	return gone
+}
 
 func (t *tape) Follows(session.Media) bool { return !t.astray }
 
