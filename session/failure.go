@@ -147,7 +147,7 @@ func (s *Session) failed(d *dialog.Dialog, method sip.Method, err error) { // [l
 		return
 	}
 	if t == tollDialog {
-		s.refs.gone(err)
+		s.references(d).gone(err)
 	}
 	end := &EndError{Remote: true, Kind: EndDialogError, Err: err}
 	var timeout *sip.TimeoutError

@@ -65,7 +65,10 @@ func (s *Session) Refer(ctx context.Context, target string, o *ReferOptions) (*T
 	t := s.references(s.leg.dialog).transfer(to, o)
 	t.refs.add(t) // a NOTIFY may overtake the 2xx
 	c.Unlock()
-	res, err := s.do(ctx, req, func(out *sip.Request) { t.seq = out.CSeq().Seq })
+	res, err := s.do(ctx, req, func(out *sip.Request) {
+		t.joins(s.references(s.leg.dialog)) // another may have taken the place of the dialog
+		t.seq = out.CSeq().Seq
+	})
 	return t.referred(ctx, res, err)
 }
 
@@ -194,6 +197,15 @@ func (r *references) transfer(to sip.NameAddr, o *ReferOptions) *Transfer { // [
 		}
 	}
 	return t
+}
+
+// joins has the transfer go on among those of another dialog.
+func (t *Transfer) joins(r *references) { // [locked]
+	if t.refs != r {
+		t.refs.forget(t)
+		t.refs = r
+		r.add(t)
+	}
 }
 
 // referred takes what the REFER came to.

@@ -27,12 +27,14 @@ type references struct {
 
 // references returns those of the call's dialog d.
 func (s *Session) references(d *dialog.Dialog) *references { // [locked]
-	if s.refs != nil && s.refs.dialog == d {
-		return s.refs
+	for _, r := range s.refs {
+		if r.dialog == d {
+			return r
+		}
 	}
 	r := &references{m: s.m, s: s, dialog: d, events: s.events}
-	if d == s.leg.dialog && (s.refs == nil || !s.refs.live()) {
-		s.refs = r
+	if d == s.leg.dialog {
+		s.refs = append(slices.DeleteFunc(s.refs, func(r *references) bool { return !r.live() }), r)
 	}
 	return r
 }
@@ -43,7 +45,7 @@ func (s *Session) letGo(d *dialog.Dialog) { // [locked]
 		return
 	}
 	s.m.ended.add(d)
-	if r := s.refs; r != nil && r.dialog == d && r.live() {
+	if r := s.references(d); r.live() {
 		r.alone = true
 		s.m.core.Attach(d, r)
 		return
@@ -102,9 +104,6 @@ func (r *references) begin(in *core.Incoming) { // [locked]
 
 // gone ends all of them, with their dialog or with the UA.
 func (r *references) gone(why error) { // [locked]
-	if r == nil {
-		return
-	}
 	for _, t := range slices.Clone(r.sent) {
 		t.lost(why)
 	}

@@ -3,9 +3,11 @@ package session
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/gosipua/sipua/sip"
+	"github.com/gosipua/sipua/sip/dialog"
 )
 
 // SendMessage sends a MESSAGE inside the call (RFC 3428) and waits for its
@@ -57,8 +59,11 @@ func (s *Session) do(ctx context.Context, req *sip.Request, leaving func(*sip.Re
 	p := patience{since: time.Now()}
 	for {
 		res, err := c.DoIn(ctx, d, func() (*sip.Request, error) {
-			if s.usage.state.Ended() || d == nil {
+			switch {
+			case s.usage.state.Ended() || d == nil:
 				return nil, s.cause()
+			case s.hasReplaced(d):
+				return nil, errReplaced
 			}
 			out := d.NewRequest(req.Method())
 			leaving(out)
@@ -69,7 +74,11 @@ func (s *Session) do(ctx context.Context, req *sip.Request, leaving func(*sip.Re
 		}
 		c.Lock()
 		wait, again := s.retryIn(&p, req.Method(), err)
-		if again = again && d == s.leg.dialog; !again {
+		switch {
+		case s.hasReplaced(d):
+			d, wait, again = s.leg.dialog, 0, strayed(err)
+		case !again || d != s.leg.dialog:
+			again = false
 			s.failed(d, req.Method(), err)
 		}
 		c.Unlock()
@@ -80,6 +89,23 @@ func (s *Session) do(ctx context.Context, req *sip.Request, leaving func(*sip.Re
 			return nil, err
 		}
 	}
+}
+
+// hasReplaced reports whether another dialog has taken the place of d: the far end
+// is the same.
+func (s *Session) hasReplaced(d *dialog.Dialog) bool { // [locked]
+	return s.heir != nil && s.heir.up && s.heir.old.dialog == d || slices.Contains(s.retired, d)
+}
+
+// strayed reports whether a request never got to the far end in a dialog that was
+// replaced, so that it may go in the new one.
+func strayed(err error) bool {
+	switch sip.StatusOf(err) {
+	case sip.StatusForbidden, sip.StatusNotFound, sip.StatusRequestTimeout, sip.StatusFlowFailed,
+		sip.StatusTemporarilyUnavailable, sip.StatusCallDoesNotExist:
+		return true
+	}
+	return errors.Is(err, errReplaced)
 }
 
 // within is ctx for as long as the call is not over.

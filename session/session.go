@@ -65,7 +65,7 @@ type Session struct {
 	err        *EndError
 	parting    parting // of the BYE or CANCEL to come
 	timers     []*core.Timer
-	refs       *references     // refer subscriptions in the dialog
+	refs       []*references   // refer subscriptions, by dialog
 	referrals  []*Referral     // that wait for a decision
 	report     *subscription   // who referred us hears how the call goes; nil: nobody did
 	successors []*Session      // calls that want the place of this one
