@@ -31,11 +31,14 @@ type heir struct {
 	s        *Session
 	old      *leg
 	leg      *leg
-	out      *core.Outgoing // ours; nil: the far end's, or it has not left yet
+	in       *core.Incoming // the far end's INVITE; nil: it is ours
+	out      *core.Outgoing // ours; nil: it has not left yet
+	held     bool           // the INVITE, or our answer to it, puts the far end on hold
 	limit    *core.Timer
 	acks     map[string]func() // by the To tag of each 2xx: repeats its ACK
 	up       bool              // it has taken the place
 	canceled bool              // its INVITE is
+	lost     bool              // its connection is gone; its 2xx may come on the next
 	open     *exchange         // what was under way in the old dialog when it was replaced
 	over     bool              // it came to nothing, or nothing more comes of it
 }
@@ -62,7 +65,7 @@ func (s *Session) replaceDialog(l *leg) { // [locked]
 	if s.direction == Inbound {
 		s.setUnreachable(true, ErrUnreachable)
 		l.way.timer = s.after(yield, func() {
-			if l.way.state == wayReplacing && s.heir == nil {
+			if l.way.state == wayReplacing && (s.heir == nil || s.heir.in == nil) {
 				s.inherit(l)
 			}
 		})
@@ -73,15 +76,24 @@ func (s *Session) replaceDialog(l *leg) { // [locked]
 
 // inherit makes the INVITE.
 func (s *Session) inherit(l *leg) { // [locked]
-	if s.heir != nil { // one of before still waits for the end of its INVITE
+	switch h := s.heir; {
+	case h == nil:
+	case h.lost: // the far end may have taken it: it repeats its 2xx for longer
+		h.lost = false
+		h.limit = s.after(listenFor, func() {
+			h.makeWay()
+			s.inherit(l)
+		})
+		return
+	default: // one of before still waits for the end of its INVITE
 		l.wayStep(wayKept, nil)
 		return
 	}
-	h := &heir{s: s, old: l, leg: s.newLeg(), acks: map[string]func(){}}
+	h := &heir{s: s, old: l, leg: s.newLeg(), held: l.holding.LocalHold, acks: map[string]func(){}}
 	s.heir = h
 	h.limit = s.after(replaceLimit, h.late)
 	h.leg.start(&exchange{
-		opts:      OfferOptions{Hold: l.holding.LocalHold},
+		opts:      OfferOptions{Hold: h.held},
 		sendOffer: h.invite,
 		done:      h.agreed,
 	})
@@ -110,6 +122,9 @@ func (h *heir) invite(d Description) { // [locked]
 		}), ", ")),
 		d.into(req),
 	))
+	if s.direction == Outbound { // else our own address: servers let nobody call by another
+		s.logError("From of INVITE with Replaces", req.SetFrom(old.LocalURI().WithTag(sip.NewTag())))
+	}
 	s.addPackages(req)
 	if s.m.o.SessionTimers {
 		s.put(h.leg.timer.initial(), req)
@@ -135,19 +150,43 @@ func (h *heir) late() { // [locked]
 	h.old.wayStep(wayKept, &sip.TimeoutError{Timer: "Replaces", Method: sip.INVITE})
 }
 
-// giveUp ends an INVITE that waits, with the call or before the next one.
+// flowLost takes the loss of the connection that our INVITE left on. The far end
+// may have taken it, and ended the other dialog.
+func (h *heir) flowLost() { // [locked]
+	switch {
+	case h == nil || h.in != nil || h.up:
+	case h.out == nil:
+		h.forget(nil)
+	default:
+		h.lost = true
+		h.limit.Stop()
+	}
+}
+
+// giveUp ends an INVITE that waits, with the call.
 func (h *heir) giveUp() { // [locked]
 	switch {
 	case h == nil || h.over:
-		return
 	case h.up:
 		h.retire()
-		return
+	default:
+		h.cancel()
+		h.forget(nil)
 	}
+}
+
+// makeWay ends one for another.
+func (h *heir) makeWay() { // [locked]
+	if h != nil && !h.over {
+		h.cancel()
+		h.drop(nil)
+	}
+}
+
+func (h *heir) cancel() { // [locked]
 	if h.out != nil {
 		h.out.Cancel()
 	}
-	h.forget(nil)
 }
 
 func (h *heir) response(res *sip.Response) { // [locked]
@@ -156,6 +195,7 @@ func (h *heir) response(res *sip.Response) { // [locked]
 	case code.IsProvisional():
 	case code.IsSuccess():
 		h.success(res)
+	case !h.over && h.leg.raised(h.out, res) && h.out.Again(func(req *sip.Request) { h.s.put(h.leg.timer.initial(), req) }):
 	default:
 		h.failed(&sip.ResponseError{Method: sip.INVITE, Response: res})
 	}
@@ -183,7 +223,7 @@ func (h *heir) success(res *sip.Response) { // [locked]
 	h.leg.dialog = d
 	s.m.core.Attach(d, inDialog{h.leg})
 	h.leg.learn(res)
-	h.takePlace(h.out.SentOn())
+	h.takePlace(h.out.LeftOn())
 	h.leg.timed(h.out.Sent(), res)
 	h.leg.answerCame(contentOf(res).sdp)
 }
@@ -194,7 +234,7 @@ func (h *heir) mayWin() bool { return h.out != nil && !h.up && !h.canceled }
 // failed ends an INVITE that came to nothing. A far end that says again and again
 // that it has no dialog to replace has hung up, and its BYE did not find us.
 func (h *heir) failed(err error) { // [locked]
-	if h.up {
+	if h.up || h.over {
 		return
 	}
 	l, s := h.old, h.s
@@ -227,15 +267,23 @@ func (h *heir) forget(err error) { // [locked]
 	if h.over {
 		return
 	}
-	h.over = true
-	h.limit.Stop()
-	h.s.heir = nil
-	h.leg.close(errors.Join(errNotReplaced, err))
+	h.drop(err)
 	if end := h.old.end; end != nil && h.old == h.s.leg { // the BYE that seemed to be part of it
 		h.s.step(inBye, event{end: end})
 		return
 	}
 	h.old.wayStep(wayKept, err)
+}
+
+// drop lets go of all that an heir has.
+func (h *heir) drop(err error) { // [locked]
+	h.over = true
+	h.limit.Stop()
+	h.s.heir = nil
+	h.leg.close(errors.Join(errNotReplaced, err))
+	if d := h.leg.dialog; d != nil {
+		h.s.letGo(d)
+	}
 }
 
 // errNotReplaced is the outcome of the offer of an INVITE that was to replace a
@@ -258,6 +306,9 @@ func (h *heir) takePlace(f core.Flow) { // [locked]
 		s.out.forks = append(s.out.forks, l)
 	}
 	l.dialog.SetState(dialog.Confirmed)
+	if !l.agreed {
+		l.holding = h.old.holding
+	}
 	s.lead(l)
 	l.comesOver(f)
 	h.takeOffers()
@@ -273,6 +324,9 @@ func (h *heir) takePlace(f core.Flow) { // [locked]
 func (h *heir) takeOffers() { // [locked]
 	l, old := h.leg, h.old
 	var offers []*exchange
+	if held := old.holding.LocalHold; held != h.held { // it changed meanwhile
+		offers = append(offers, &exchange{opts: OfferOptions{Hold: held}})
+	}
 	if x := old.open; x != nil && x.in == nil && !x.restart && !x.asks {
 		offers = append(offers, &exchange{opts: x.opts, keepHold: x.keepHold, headers: x.headers, done: x.done})
 		x.done = nil
@@ -313,6 +367,7 @@ func (h *heir) retire() { // [locked]
 		return
 	}
 	h.over, s.heir = true, nil
+	h.leg.wayReady()
 	s.closeMedia(h.old.media, h.open)
 	s.retired = append(s.retired, h.old.dialog)
 	s.after(64*t1, func() {
@@ -345,27 +400,27 @@ func (s *Session) replacedBy(in *core.Incoming) { // [locked]
 	case s.heir != nil && s.heir.up:
 		retryLater(in)
 		return
-	case s.heir != nil && s.heir.mayWin() && s.direction == Outbound:
+	case s.heir != nil && s.heir.mayWin() && !s.heir.lost && s.direction == Outbound:
 		in.Reply(sip.StatusRequestPending, "")
 		return
+	case s.leg.end != nil: // its BYE has come
+		in.Reply(sip.StatusDecline, "")
+		return
 	}
-	s.heir.giveUp()
-	h := &heir{s: s, old: s.leg, leg: s.attach(d)}
+	s.heir.makeWay()
+	h := &heir{s: s, old: s.leg, in: in, leg: s.attach(d), held: s.leg.holding.LocalHold}
 	s.heir = h
 	h.leg.learn(req)
 	x := &exchange{
 		in:   in,
-		opts: OfferOptions{Hold: h.old.holding.LocalHold},
+		opts: OfferOptions{Hold: h.held},
 		done: func(err error) {
 			if err != nil && !in.Answered() {
 				in.Reply(sip.StatusServerInternalError, "")
 			}
 			h.agreed(err)
 		},
-		refuse: func(code sip.StatusCode, fields []sip.Field, _ error) {
-			in.Reply(code, "", fields...)
-			s.letGo(d)
-		},
+		refuse: func(code sip.StatusCode, fields []sip.Field, _ error) { in.Reply(code, "", fields...) },
 	}
 	answer := func(d Description) { h.accept(in, d) }
 	if c.has {

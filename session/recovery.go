@@ -45,7 +45,7 @@ const (
 	wayNothing wayAction = iota
 	wayRefresh           // send one target refresh
 	wayReplace           // send an INVITE with Replaces
-	wayStop              // give up the refresh or the INVITE that is under way
+	wayStop              // the connection of the INVITE with Replaces is gone
 	wayReport            // the call is degraded
 	wayRecover           // it is all right again
 )
@@ -66,6 +66,9 @@ type wayBack struct{ state wayState }
 
 // step takes one input and returns what to do. It does no I/O and has no clock.
 func (w *wayBack) step(in wayInput, f wayFacts) wayAction {
+	if in == wayReplaced { // by the far end's INVITE at any time
+		return w.to(wayOpen, wayRecover)
+	}
 	switch w.state {
 	case wayOpen:
 		if in == wayFlowLost {
@@ -85,12 +88,10 @@ func (w *wayBack) step(in wayInput, f wayFacts) wayAction {
 		case wayRefused:
 			return w.without(f)
 		case wayFlowLost:
-			return w.to(wayLost, wayStop)
+			return w.to(wayLost, wayNothing)
 		}
 	case wayReplacing:
 		switch in {
-		case wayReplaced:
-			return w.to(wayOpen, wayRecover)
 		case wayKept:
 			return w.to(wayShut, wayReport)
 		case wayFlowLost:
@@ -100,7 +101,7 @@ func (w *wayBack) step(in wayInput, f wayFacts) wayAction {
 		switch in {
 		case wayFlowLost, wayProbe:
 			return w.to(wayLost, wayNothing)
-		case wayReplaced, wayHeard:
+		case wayHeard:
 			return w.to(wayOpen, wayRecover)
 		}
 	}

@@ -29,14 +29,15 @@ func TestWayBack(t *testing.T) {
 		{wayRefreshing, wayHeard, all, wayOpen, wayRecover},
 		{wayRefreshing, wayRefused, []wayFacts{replaces, tokenRepl}, wayReplacing, wayReplace},
 		{wayRefreshing, wayRefused, []wayFacts{plain, token}, wayShut, wayReport},
-		{wayRefreshing, wayFlowLost, all, wayLost, wayStop},
-		{wayReplacing, wayReplaced, all, wayOpen, wayRecover},
+		{wayRefreshing, wayFlowLost, all, wayLost, wayNothing},
 		{wayReplacing, wayKept, all, wayShut, wayReport},
 		{wayReplacing, wayFlowLost, all, wayLost, wayStop},
 		{wayShut, wayFlowLost, all, wayLost, wayNothing},
 		{wayShut, wayProbe, all, wayLost, wayNothing},
-		{wayShut, wayReplaced, all, wayOpen, wayRecover},
 		{wayShut, wayHeard, all, wayOpen, wayRecover},
+	}
+	for state := wayOpen; state <= wayShut; state++ { // the far end may replace it at any time
+		rows = append(rows, row{state, wayReplaced, all, wayOpen, wayRecover})
 	}
 	for state := wayOpen; state <= wayShut; state++ {
 		for in := range numWayInputs {

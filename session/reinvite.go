@@ -169,7 +169,9 @@ func (s *Session) reoffer(ctx context.Context, method sip.Method, x *exchange) e
 	case <-ctx.Done():
 		c.Lock()
 		defer c.Unlock()
-		l.waiting = slices.DeleteFunc(l.waiting, func(w *exchange) bool { return w == x })
+		for l := range s.legs() { // a dialog may have taken the place of the other
+			l.waiting = slices.DeleteFunc(l.waiting, func(w *exchange) bool { return w == x })
+		}
 		return context.Cause(ctx)
 	}
 }

@@ -188,7 +188,7 @@ func (s *Session) inviteTimed(d Description) bool { // [locked]
 
 // reofferRaised sends a re-INVITE or an UPDATE again after a 422.
 func (l *leg) reofferRaised(out *core.Outgoing, res *sip.Response) bool { // [locked]
-	return l.raised(out, res) && out.Again(func(req *sip.Request) { l.s.put(l.timer.subsequent(), req) })
+	return l.oa.state != oaClosed && l.raised(out, res) && out.Again(func(req *sip.Request) { l.s.put(l.timer.subsequent(), req) })
 }
 
 // clock does what the machine says.

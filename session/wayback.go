@@ -62,6 +62,9 @@ func (l *leg) comesOver(f core.Flow) { // [locked]
 
 // wayReady lets a call that has lost its connection have the next.
 func (l *leg) wayReady() { // [locked]
+	if h := l.s.heir; h != nil && h.up { // it comes to that when the old dialog is done with
+		return
+	}
 	if f, _, ok := l.s.m.core.ReadyFlow(); ok && l.way.state == wayLost && l.s.usage.state == Confirmed {
 		l.way.flow = f
 		l.wayStep(wayFlowReady, nil)
@@ -98,7 +101,7 @@ func (l *leg) wayStep(in wayInput, err error) { // [locked]
 	case wayReplace:
 		s.replaceDialog(l)
 	case wayStop:
-		s.heir.giveUp()
+		s.heir.flowLost()
 	case wayReport:
 		s.setUnreachable(true, errors.Join(ErrUnreachable, err))
 		l.probeLater()
