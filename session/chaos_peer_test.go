@@ -41,14 +41,17 @@ func (c *chaos) number(req *sip.Request) {
 
 // answerOurs has the far end answer one of our requests.
 func (c *chaos) answerOurs() {
-	if len(c.ours) == 0 || !c.up {
+	if len(c.ours) == 0 {
 		return
 	}
 	i := c.rand.IntN(len(c.ours))
 	req := c.ours[i]
-	codes := []sip.StatusCode{200, 200, 200, 200, 200, 200, 488, 500, 481}
+	if !c.lineOf(req) {
+		return
+	}
+	codes := []sip.StatusCode{200, 200, 200, 200, 200, 200, 488, 500, 481, 403, 404, 408, 480, 501, 503}
 	if req.Method() == sip.INVITE {
-		codes = []sip.StatusCode{100, 180, 183, 183, 183, 199, 200, 200, 200, 200, 200, 200, 491, 491, 488, 302, 422}
+		codes = []sip.StatusCode{100, 180, 183, 183, 183, 199, 200, 200, 200, 200, 200, 200, 491, 491, 488, 302, 422, 481, 503, 480}
 	}
 	code := codes[c.rand.IntN(len(codes))]
 	body, tag := "", ""
@@ -76,6 +79,9 @@ func (c *chaos) answerOurs() {
 	case code == 200:
 		if fields = nil; c.rand.IntN(3) == 0 {
 			fields = c.expires()
+		}
+		if initial {
+			fields = append(fields, c.abilities()...)
 		}
 	case code == 302:
 		fields = contacts([]string{"<sip:carol@example.com>", "<sip:dave@example.com>", "<sip:bob@example.com>"}[c.rand.IntN(3)])
@@ -145,11 +151,7 @@ func (c *chaos) farActs() {
 		req := p.request(sip.NOTIFY, "", sip.Field{Name: "Event", Value: "refer"}, sip.Field{Name: "Subscription-State", Value: state})
 		frag := []string{"100 Trying", "200 OK", "486 Busy Here"}[c.rand.IntN(3)]
 		c.must(req.SetBody("message/sipfrag", []byte("SIP/2.0 "+frag+"\r\n")))
-		if c.up {
-			c.finals[req.Via().Branch()] = &theirs{method: sip.NOTIFY}
-		}
-		c.receive(req)
-		c.look()
+		c.sends(req)
 	case 14:
 		c.send(p, sip.PRACK, "", sip.Field{Name: "RAck", Value: "1 1 INVITE"})
 	case 15:
@@ -169,8 +171,7 @@ func (c *chaos) farActs() {
 		if c.rand.IntN(2) == 0 && c.in != nil {
 			c.must(ack.SetCSeq(sip.CSeq{Seq: c.invite.CSeq().Seq, Method: sip.ACK}))
 		}
-		c.receive(ack)
-		c.look()
+		c.sends(ack)
 	case 8:
 		c.send(p, sip.INFO, "")
 	case 9:

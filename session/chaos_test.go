@@ -14,6 +14,7 @@ import (
 
 	"github.com/gosipua/sipua/session"
 	"github.com/gosipua/sipua/sip"
+	"github.com/gosipua/sipua/sip/core"
 )
 
 var orders = flag.Uint64("orders", 150, "how many orders TestAnyOrder tries")
@@ -25,9 +26,18 @@ var orders = flag.Uint64("orders", 150, "how many orders TestAnyOrder tries")
 func TestAnyOrder(t *testing.T) {
 	for seed := range *orders {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			bubbleWith(t, session.Options{SessionTimers: seed%3 == 0, AskOnReplacement: seed%4 == 1}, func(r *rig) {
-				c := &chaos{rig: r, rand: rand.New(rand.NewPCG(seed, 1)), up: true, finals: map[string]*theirs{}, last: map[string]uint32{}, byes: map[string]uint32{}}
+			o := session.Options{SessionTimers: seed%3 == 0, AskOnReplacement: seed%4 == 1}
+			o.MediaRecovery = []session.MediaRecovery{session.MediaRestart, session.MediaRestart, session.MediaKeep, session.MediaEnd}[seed%7/2]
+			bubbleWith(t, o, func(r *rig) {
+				c := &chaos{rig: r, rand: rand.New(rand.NewPCG(seed, 1)), finals: map[string]*theirs{}, last: map[string]uint32{}, byes: map[string]uint32{}, left: map[*sip.Request]*line{}}
+				c.lines = []*line{{rig: r, up: true}}
+				if seed%5 < 2 {
+					c.secondServer()
+				}
 				c.begin()
+				if seed%2 == 0 {
+					c.roam()
+				}
 				for range 40 {
 					c.happen()
 				}
@@ -37,17 +47,25 @@ func TestAnyOrder(t *testing.T) {
 	}
 }
 
+// line is a way to a server, by one connection after the other.
+type line struct {
+	*rig
+	up    bool
+	regID int
+}
+
 // chaos is a call to which anything happens.
 type chaos struct {
-	*rig
+	*rig    // of the line in use
+	lines   []*line
 	rand    *rand.Rand
 	session *session.Session
 	in      *session.Incoming
 	invite  *sip.Request // the one that makes the call
 	far     []*peer      // the far ends of its dialogs
-	up      bool
 	release func()
-	ours    []*sip.Request     // requests of ours that may be answered
+	ours    []*sip.Request // requests of ours that may be answered
+	left    map[*sip.Request]*line
 	finals  map[string]*theirs // by branch
 	last    map[string]uint32  // CSeq of our requests, by dialog; the highest number after BYE
 	byes    map[string]uint32  // CSeq of BYE, likewise
@@ -63,7 +81,8 @@ type chaos struct {
 type theirs struct {
 	method sip.Method
 	codes  []sip.StatusCode // the finals
-	lost   bool             // its connection went before
+	line   *rig
+	lost   bool // its connection went before
 }
 
 // repeated reports whether all the answers are one, said again on another flow.
@@ -94,9 +113,10 @@ func (c *chaos) begin() {
 			for range c.rand.IntN(3) {
 				c.answerOurs()
 			}
-			c.connection()
+			l := c.lines[c.rand.IntN(len(c.lines))]
+			c.connection(l)
 			time.Sleep(time.Duration(c.rand.IntN(10000)) * time.Millisecond)
-			c.connection()
+			c.connection(l)
 			if c.rand.IntN(4) > 0 { // what is missing by then is given up
 				time.Sleep(8 * time.Second)
 				c.look()
@@ -168,23 +188,34 @@ func (c *chaos) abilities() []sip.Field {
 // send sends a request of the far end and remembers it.
 func (c *chaos) send(p *peer, method sip.Method, body string, fields ...sip.Field) *sip.Request {
 	req := p.request(method, body, fields...)
-	if c.up && method != sip.ACK {
-		c.finals[req.Via().Branch()] = &theirs{method: method}
+	c.sends(req)
+	return req
+}
+
+func (c *chaos) sends(req *sip.Request) {
+	if c.anyLine() && req.Method() != sip.ACK {
+		c.finals[req.Via().Branch()] = &theirs{method: req.Method(), line: c.rig}
 	}
 	c.receive(req)
 	c.look()
-	return req
 }
 
 // look takes what left.
 func (c *chaos) look() {
-	for m := c.next(); m != nil; m = c.next() {
+	for _, l := range c.lines {
+		c.lookAt(l)
+	}
+}
+
+func (c *chaos) lookAt(l *line) {
+	for m := l.next(); m != nil; m = l.next() {
 		switch m := m.(type) {
 		case *sip.Request:
 			if m.Method() == sip.ACK {
 				continue
 			}
 			c.ours = append(c.ours, m)
+			c.left[m] = l
 			c.number(m)
 			if m.Method() == sip.INVITE && m.To().Tag() == "" && c.in == nil && (c.session == nil || c.session.CallID() == m.CallID()) {
 				c.invite = m
@@ -219,8 +250,8 @@ func (c *chaos) happen() {
 		c.farActs()
 	case n < 15:
 		c.applicationActs()
-	case n == 15 && (!c.up || c.rand.IntN(3) == 0):
-		c.connection()
+	case n == 15:
+		c.network()
 	case n == 16 && c.release == nil:
 		c.release = c.media.hold()
 	case n == 16:
@@ -229,11 +260,7 @@ func (c *chaos) happen() {
 		c.media.failWith([]error{nil, nil, nil, nil, errors.New("broken"), session.ErrUnacceptable}[c.rand.IntN(6)])
 		c.media.needFresh(c.rand.IntN(3) / 2)
 	case n == 18 && c.session != nil && c.session.Media() != nil:
-		if c.rand.IntN(40) == 0 {
-			c.media.last().events.Failed(errors.New("gone"))
-		}
-		c.media.last().events.Connected()
-		c.look()
+		c.path()
 	default:
 		time.Sleep(time.Duration(c.rand.IntN(4000)) * time.Millisecond)
 		c.look()
@@ -244,26 +271,6 @@ func (c *chaos) free() {
 	if c.release != nil {
 		c.release()
 		c.release = nil
-	}
-	c.look()
-}
-
-func (c *chaos) connection() {
-	if c.up = !c.up; c.up {
-		if c.rand.IntN(5) == 0 {
-			c.upTo("other.example.com")
-		} else {
-			c.rig.up()
-		}
-		if c.rand.IntN(3) > 0 {
-			c.ready()
-		}
-	} else {
-		c.look()
-		c.down()
-		for _, t := range c.finals {
-			t.lost = t.lost || len(t.codes) == 0
-		}
 	}
 	c.look()
 }
@@ -350,9 +357,7 @@ func (c *chaos) applicationActs() {
 // finish ends the call and checks what must hold.
 func (c *chaos) finish() {
 	c.free()
-	if !c.up {
-		c.connection()
-	}
+	c.allUp()
 	if c.session != nil && c.rand.IntN(2) == 0 {
 		c.quiet()
 	}
@@ -368,6 +373,14 @@ func (c *chaos) finish() {
 	synctest.Wait()
 	if n := c.methods.Load(); n != 0 {
 		c.t.Errorf("%d methods have not returned", n)
+	}
+	time.Sleep(time.Hour) // for refer subscriptions that nobody ends
+	c.look()
+	c.core.Lock()
+	held := c.core.Holdings()
+	c.core.Unlock()
+	if held != (core.Holdings{}) {
+		c.t.Errorf("left are %+v", held)
 	}
 	for i, st := range c.states {
 		if (st == session.Terminated) != (i == len(c.states)-1) {
@@ -412,6 +425,7 @@ func (c *chaos) quiet() {
 			if req.To().Tag() == "" && req.Method() == sip.INVITE {
 				tag = "one"
 			}
+			c.lineOf(req)
 			c.answer(req, 200, tag, sdp("far"))
 			c.look()
 		}
@@ -421,6 +435,7 @@ func (c *chaos) quiet() {
 	if st := s.State(); st != session.Confirmed {
 		return
 	}
+	c.sound(s)
 	done := start(func() error { return s.Renegotiate(context.Background(), nil) })
 	c.look()
 	if len(c.ours) == 0 {
@@ -429,6 +444,7 @@ func (c *chaos) quiet() {
 	}
 	for range 3 { // it may have to wait for a refresh
 		for _, req := range c.ours {
+			c.lineOf(req)
 			c.answer(req, 200, "", sdp("far"))
 		}
 		c.ours = nil

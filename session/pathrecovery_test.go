@@ -17,11 +17,7 @@ var errGone = errors.New("gone")
 
 // upFrom has a flow come up whose near end is that address.
 func (r *rig) upFrom(local string) {
-	r.wire.mu.Lock()
-	r.wire.gone = false
-	r.wire.mu.Unlock()
-	r.flow = &flow{r.wire}
-	r.core.FlowUp(r.flow, core.FlowInfo{Server: "ws://example.com", Host: "example.com", Local: local})
+	r.flowUp(core.FlowInfo{Server: "ws://example.com", Host: "example.com", Local: local})
 }
 
 // onPath runs f in a call whose media path is up, on a flow that is ready.

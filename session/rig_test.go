@@ -125,12 +125,14 @@ func (a alarm) Handle(_ context.Context, r slog.Record) error {
 func (r *rig) up() { r.upTo("example.com") }
 
 // upTo has a connection to the server on a host.
-func (r *rig) upTo(host string) {
+func (r *rig) upTo(host string) { r.flowUp(core.FlowInfo{Server: "ws://" + host, Host: host}) }
+
+func (r *rig) flowUp(info core.FlowInfo) {
 	r.wire.mu.Lock()
 	r.wire.gone = false
 	r.wire.mu.Unlock()
 	r.flow = &flow{r.wire}
-	r.core.FlowUp(r.flow, core.FlowInfo{Server: "ws://" + host, Host: host})
+	r.core.FlowUp(r.flow, info)
 }
 
 func (r *rig) down() {

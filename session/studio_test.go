@@ -134,6 +134,7 @@ type tape struct {
 	offers int
 	closed bool
 	held   bool
+	muted  session.MuteSet
 }
 
 func (t *tape) RestartsInPlace() bool { return t.inPlace }
@@ -233,7 +234,23 @@ func (t *tape) Answer(ctx context.Context, d session.Description, o session.Offe
 	return t.st.description(fmt.Sprintf("answer%d", t.n)), st, t.outcome()
 }
 
-func (t *tape) Mute(set session.MuteSet, mute bool) { t.note("Mute %v %v", set, mute) }
+func (t *tape) Mute(set session.MuteSet, mute bool) {
+	t.note("Mute %v %v", set, mute)
+	t.st.mu.Lock()
+	defer t.st.mu.Unlock()
+	if set.Audio {
+		t.muted.Audio = mute
+	}
+	if set.Video {
+		t.muted.Video = mute
+	}
+}
+
+func (t *tape) isMuted() session.MuteSet {
+	t.st.mu.Lock()
+	defer t.st.mu.Unlock()
+	return t.muted
+}
 
 func (t *tape) SendDTMF(ctx context.Context, digit rune, d time.Duration) error {
 	t.st.mu.Lock()
