@@ -91,36 +91,6 @@ func TestHoldGoesAlong(t *testing.T) {
 	})
 }
 
-// TestBothReplaceTheDialog: the caller's INVITE counts. That of who was called is
-// given up; the application hears no more of it than that the call is all right.
-func TestBothReplaceTheDialog(t *testing.T) {
-	bubble(t, func(r *rig) {
-		bob := r.caller()
-		in, _ := bob.ring(sdp("bob"), updates, knowsReplaces, outboundRoute)
-		s, err := in.Answer(r.t.Context(), &session.AnswerOptions{Handler: r.handler()})
-		r.must(err)
-		r.response(200, sip.INVITE)
-		bob.send(sip.ACK, "")
-		r.moves()
-		time.Sleep(time.Second)
-		invite := r.replaceInvite(bob)
-		r.answer(invite, 100, "", "")
-		r.seen("state Answering", "state Accepted", "state Confirmed", "unreachable")
-		anew := bob.replacesDialog("anew", sdp("bob-anew"))
-		r.answer(r.request(sip.CANCEL), 200, "", "")
-		anew.remote = r.response(200, sip.INVITE).To()
-		r.answer(r.request(sip.BYE), 200, "", "")
-		anew.send(sip.ACK, "")
-		r.refuse(invite, 487)
-		time.Sleep(time.Minute)
-		r.silence()
-		r.seen("all right")
-		if s.State() != session.Confirmed || s.Dialog().RemoteTag != "anew" || s.Condition().Degraded() {
-			t.Errorf("state %v, dialog %v, condition %+v", s.State(), s.Dialog(), s.Condition())
-		}
-	})
-}
-
 // TestDegradedCallIsReplaced: the far end's INVITE opens the way back also while we
 // try it once more ourselves.
 func TestDegradedCallIsReplaced(t *testing.T) {

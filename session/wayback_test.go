@@ -690,7 +690,7 @@ func TestBothReplaceTheDialog(t *testing.T) {
 	bubble(t, func(r *rig) {
 		bob := r.caller()
 		in, _ := bob.ring(sdp("bob"), updates, knowsReplaces, outboundRoute)
-		s, err := in.Answer(r.t.Context(), nil)
+		s, err := in.Answer(r.t.Context(), &session.AnswerOptions{Handler: r.handler()})
 		r.must(err)
 		r.response(200, sip.INVITE)
 		bob.send(sip.ACK, "")
@@ -698,6 +698,7 @@ func TestBothReplaceTheDialog(t *testing.T) {
 		time.Sleep(time.Second)
 		ours := r.replaceInvite(bob)
 		r.answer(ours, 100, "", "")
+		r.seen("state Answering", "state Accepted", "state Confirmed", "unreachable")
 		anew := r.caller()
 		anew.local = anew.local.WithTag("anew")
 		anew.send(sip.INVITE, sdp("bob-anew"), sip.Field{Name: "Replaces", Value: bob.replaces()})
@@ -708,6 +709,7 @@ func TestBothReplaceTheDialog(t *testing.T) {
 		r.refuse(ours, 491)
 		time.Sleep(time.Minute)
 		r.silence()
+		r.seen("all right")
 		if s.State() != session.Confirmed || s.Dialog().RemoteTag != "anew" || s.Condition().Degraded() {
 			t.Errorf("state %v, dialog %v, condition %+v", s.State(), s.Dialog(), s.Condition())
 		}
