@@ -203,12 +203,14 @@ func (c *soakCall) judgeFailed(end *session.EndError, troubled bool) outcome {
 
 // endedAfter reports whether other ended in a way by itself, after ended had hung up and its BYE did not get through.
 func endedAfter(ended, other *side, kind session.EndKind) bool {
-	if len(ended.sessions) != 1 || len(other.sessions) != 1 || other.ends[0].Kind != kind {
+	if len(ended.sessions) != 1 || slices.ContainsFunc(other.ends, func(e *session.EndError) bool { return e.Kind != kind }) {
 		return false
 	}
 	_, first := ended.sessions[0].Times()
-	_, then := other.sessions[0].Times()
-	return first.Before(then)
+	return slices.ContainsFunc(other.sessions, func(s *session.Session) bool { // several where the call was placed again
+		_, then := s.Times()
+		return first.Before(then)
+	})
 }
 
 // sound reports whether there was any. The call is over.

@@ -54,7 +54,9 @@ func (m *Manager) receiveReplaces(in *core.Incoming, r sip.Replaces, d *dialog.D
 	case d.State() == dialog.Confirmed && r.EarlyOnly:
 		in.Reply(sip.StatusBusyHere, "")
 	case !m.o.AskOnReplacement && call.mayBeReplaced() && s.sameParty(in.Request()):
-		call.leg.acknowledged()
+		if s.usage.state == Accepted {
+			call.leg.acknowledged()
+		}
 		s.replacedBy(in)
 	default:
 		m.receiveCall(in, s, r.EarlyOnly)
