@@ -115,7 +115,9 @@ func (s *Session) setMute(set MuteSet, mute bool) {
 	}
 	s.work(func() error { // when the media in the making are made
 		for _, m := range s.allMedia() {
-			m.Mute(set, mute)
+			if !slices.Contains(s.worker.closed, m) {
+				m.Mute(set, mute)
+			}
 		}
 		return nil
 	}, nil)
