@@ -201,7 +201,7 @@ func (r *references) transfer(to sip.NameAddr, o *ReferOptions) *Transfer { // [
 
 // joins has the transfer go on among those of another dialog.
 func (t *Transfer) joins(r *references) { // [locked]
-	if t.refs != r {
+	if t.refs != r && t.state != subOver {
 		t.refs.forget(t)
 		t.refs = r
 		r.add(t)
