@@ -184,6 +184,8 @@ func TestCallServerGone(t *testing.T) {
 
 			mine.do("Hold", mine.Hold)
 			one.waitEvent("hold")
+			// JsSIP ends a call over a 491: our target refresh has to be over.
+			yours.do("Renegotiate", func(ctx context.Context) error { return yours.Renegotiate(ctx, nil) })
 			other.hold()
 			yours.wantHold(false, true)
 			mine.hangup()

@@ -39,6 +39,8 @@ type soakCall struct {
 	caller *side
 	callee *side
 
+	unheard bool // one side has hung up and the other goes on, without media that would tell it; set before the judgement
+
 	mu   sync.Mutex
 	wire strings.Builder // guarded by mu; what passed at both ends
 }
@@ -134,6 +136,19 @@ func (sd *side) hangUp() {
 	}
 }
 
+// unheardOutcome is that of a call whose BYE met a dead way to a side that has lost nothing itself: with media that go by no path it goes on until
+// its session is not refreshed. It has to be rare.
+const unheardOutcome = "up and hung up, and without media nothing told the other side"
+
+// isUnheard reports whether the side that was to hang up has, and the other goes on.
+func (c *soakCall) isUnheard() bool {
+	ended, other := c.caller, c.callee
+	if c.plan.byCallee {
+		ended, other = other, ended
+	}
+	return !c.plan.audio && ended.states() == session.Terminated.String() && other.states() == session.Confirmed.String()
+}
+
 // outcome is how a call is accounted for; wrong says that it must not be so.
 type outcome struct {
 	name  string
@@ -142,6 +157,9 @@ type outcome struct {
 
 // judge tells what became of a call that is over; troubled reports whether there was a fault that could excuse a failure.
 func (c *soakCall) judge(troubled bool) outcome {
+	if c.unheard {
+		return outcome{unheardOutcome, !troubled}
+	}
 	for _, sd := range []*side{c.caller, c.callee} {
 		sd.mu.Lock()
 		defer sd.mu.Unlock()

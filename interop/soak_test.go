@@ -98,6 +98,9 @@ func TestSoak(t *testing.T) {
 	after := s.measure()
 	samples = append(samples, after)
 	s.report(samples)
+	if calls, unheard := s.ledger.begun, s.ledger.outcomes[unheardOutcome]; unheard > 1+calls/100 {
+		t.Errorf("%d of %d calls went on at one side", unheard, calls)
+	}
 	if after.goroutines > before.goroutines+goroutineSlack {
 		buf := make([]byte, 1<<20)
 		t.Errorf("%d goroutines, before %d:\n%s", after.goroutines, before.goroutines, buf[:runtime.Stack(buf, true)])

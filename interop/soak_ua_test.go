@@ -302,7 +302,9 @@ func (s *soak) settle(c *soakCall) {
 			break
 		}
 		if engaged && time.Since(c.begun) > callLimit {
-			c.caller.note("over", fmt.Errorf("not within %v: caller %s, callee %s", callLimit, c.caller.states(), c.callee.states()))
+			if c.unheard = c.isUnheard(); !c.unheard {
+				c.caller.note("over", fmt.Errorf("not within %v: caller %s, callee %s", callLimit, c.caller.states(), c.callee.states()))
+			}
 			for _, sd := range []*side{c.caller, c.callee} {
 				if now := sd.now(); now != nil {
 					go now.Hangup(context.Background())
