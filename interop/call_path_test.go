@@ -170,6 +170,7 @@ func TestCallServerGone(t *testing.T) {
 			await(sipua.Connected)
 			mine, one := connected(t, alice, bob, true, rtc.Options{})
 			yours, other := connected(t, alice, bob, false, rtc.Options{})
+			acks := len(alice.sent("ACK"))
 			c.gone(t, k)
 			await(sipua.Disconnected)
 			bob.waitEvent("disconnected")
@@ -182,10 +183,10 @@ func TestCallServerGone(t *testing.T) {
 			k.waitBindings(t, "alice", 1)
 			k.waitBindings(t, "bob", 1)
 
+			// JsSIP ends a call over a 491: our target refresh of each has to be over.
+			eventually(t, "two refreshes", func() bool { return len(alice.sent("ACK")) >= acks+2 })
 			mine.do("Hold", mine.Hold)
 			one.waitEvent("hold")
-			// JsSIP ends a call over a 491: our target refresh has to be over.
-			yours.do("Renegotiate", func(ctx context.Context) error { return yours.Renegotiate(ctx, nil) })
 			other.hold()
 			yours.wantHold(false, true)
 			mine.hangup()
